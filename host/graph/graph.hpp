@@ -1,0 +1,138 @@
+// The checked form of a manifest: nodes with their components and effective options, edges between
+// them. Nothing has run when it is built; datasets may have been opened for their columns.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "host/core/json.hpp"
+#include "host/loader/registry.hpp"
+#include "host/manifest/manifest.hpp"
+
+namespace assay::host {
+
+/// A component and the options it gets: flat keys as declared, defaults filled in, paths absolute.
+struct Use {
+  const Component* component = nullptr;
+  Json options = Json::object();
+};
+
+struct ModelSpec {
+  std::string name;
+  Use backend;
+  std::filesystem::path path;
+  assay_device device{1, 0};
+  std::uint32_t threads = 0;
+  std::uint64_t memory_budget_bytes = 0;
+  bool is_simulated = false;  ///< a `simulate` table is present
+};
+
+struct DatasetSpec {
+  std::string name;
+  Use use;
+  std::string split;
+  std::uint64_t limit = 0;  ///< 0: all
+  std::vector<std::string> columns;
+};
+
+struct MetricOutput {
+  std::string name;  ///< "acc"
+  std::string unit;
+  bool less_is_better = false;
+  bool is_mean = false;     ///< the total is the mean of the per-item samples
+  bool is_primary = false;  ///< of this metric; the task's primary is TaskSpec::primary
+  double lo = 0, hi = 0;
+};
+
+struct MetricSpec {
+  Use use;
+  std::vector<MetricOutput> outputs;
+};
+
+struct PerplexitySpec {
+  std::uint64_t window = 0;
+  std::uint64_t stride = 0;
+  std::string text;
+  std::optional<std::string> join;
+};
+
+struct MultipleChoiceSpec {
+  std::vector<std::string> prompts;
+  bool has_many_prompts = false;  ///< contexts differ, one continuation
+  std::vector<std::string> choices;
+  bool choices_is_list = false;
+  std::string target;
+  std::uint64_t shots = 0;
+  std::size_t shots_from = 0;  ///< index into Graph::datasets
+  std::string description, delimiter, separator;
+};
+
+struct TaskSpec {
+  std::string name;
+  Protocol protocol = Protocol::kPerplexity;
+  std::size_t dataset = 0;           ///< index into Graph::datasets
+  std::vector<std::size_t> models;   ///< indices into Graph::models
+  std::uint64_t limit = 0;           ///< 0: all
+  std::uint64_t seed = 0;
+  std::vector<std::string> group_by;
+  std::vector<MetricSpec> metrics;
+  std::string primary;  ///< name of an output
+  Bos bos = Bos::kAuto;
+  PerplexitySpec perplexity;
+  MultipleChoiceSpec multiple_choice;
+};
+
+struct GateSpec {
+  std::size_t task = 0;
+  std::string metric;
+  std::string group;
+  std::vector<std::size_t> candidates;
+  Threshold threshold = Threshold::kMinRetained;
+  Bound bound;
+};
+
+struct ReportSpec {
+  Use use;
+  std::string file;  ///< relative to the output directory, "" where the reporter writes none
+};
+
+struct Graph {
+  std::string name;
+  std::uint64_t seed = 1234;
+  std::vector<ModelSpec> models;
+  std::vector<DatasetSpec> datasets;
+  std::vector<TaskSpec> tasks;
+  std::optional<std::size_t> baseline;
+  double noise_floor = 0;
+  std::vector<GateSpec> gates;
+  std::vector<ReportSpec> reports;
+  Json effective;  ///< the manifest with every default written out: goes into run.json
+};
+
+struct BuiltGraph {
+  Graph graph;                     ///< complete only when `errors` is empty
+  std::vector<Diagnostic> errors;  ///< the parser's and the builder's, in file order
+};
+
+/// Checks a parsed manifest against the registry and wires it. Opens datasets whose columns depend
+/// on their file.
+BuiltGraph build_graph(const ParsedManifest& parsed, const Registry& registry);
+
+/// A column of a protocol's rows that a metric may ask for.
+struct RowColumn {
+  std::string_view name;
+  assay_type type;
+};
+
+/// The fixed table of architecture.md section 7.
+const std::vector<RowColumn>& row_columns(Protocol protocol);
+
+/// What `assay graph` prints: nodes and edges as indented text, or as DOT.
+std::string graph_text(const Graph& graph);
+std::string graph_dot(const Graph& graph);
+
+}  // namespace assay::host

@@ -1,0 +1,44 @@
+// Reads a dataset component's rows as records. Knows Arrow through the SDK's views.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "host/core/json.hpp"
+#include "host/core/result.hpp"
+#include "host/loader/instance.hpp"
+
+namespace assay::host {
+
+/// A column of a dataset. Nested columns (lists, structs) say so in `is_nested`.
+struct DatasetColumn {
+  std::string name;
+  bool is_nested = false;
+};
+
+/// An open stream of one split. One reader at a time; released when destroyed.
+class DatasetReader {
+ public:
+  /// Opens a split ("": the component's default).
+  ///
+  /// Fails    what the component reports; ASSAY_FAILED_PRECONDITION a schema outside the profile
+  static Result<DatasetReader> open(Instance& instance, const std::string& split);
+  DatasetReader(DatasetReader&&) noexcept;
+  DatasetReader& operator=(DatasetReader&&) noexcept;
+  ~DatasetReader();
+
+  const std::vector<DatasetColumn>& columns() const;
+
+  /// The next record as a JSON object in column order, or nothing at the end. A missing value is
+  /// null. Holds one Arrow batch at a time.
+  Result<std::optional<Json>> next();
+
+ private:
+  struct State;
+  explicit DatasetReader(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace assay::host

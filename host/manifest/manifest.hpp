@@ -1,0 +1,188 @@
+// A manifest as plain structs: TOML text in, host keys typed, everything else kept as values with
+// their places. Knows no plugin: what a component's options mean is decided in host/graph.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "host/core/result.hpp"
+
+namespace assay::host {
+
+/// A stretch of one line of a manifest file. line 0: no place (a default).
+struct Place {
+  std::uint32_t file = 0;  ///< index into Manifest::sources
+  std::uint32_t line = 0;
+  std::uint32_t column = 0;  ///< counts from 1, in characters
+  std::uint32_t length = 1;
+};
+
+/// One file a manifest was read from.
+struct Source {
+  std::filesystem::path path;
+  std::string text;
+};
+
+/// What is wrong with a manifest, and what to do about it.
+struct Diagnostic {
+  Place place;
+  std::string text;
+  std::string help = {};
+};
+
+/// `file:line:column: text`, the line, a caret under the place, and a help line where there is one.
+std::string render(const std::vector<Source>& sources, const Diagnostic& diagnostic);
+
+struct Entry;
+using Table = std::vector<Entry>;  // in file order; keys are unique
+
+/// A TOML value with its place. Dates are refused when read.
+struct Value {
+  Place place;
+  std::variant<bool, std::int64_t, double, std::string, std::vector<Value>, Table> data;
+};
+
+struct Entry {
+  std::string key;
+  Place key_place;
+  Value value;
+};
+
+/// A host key's value and where it stands. `given()` is false for a default.
+template <class T>
+struct Located {
+  T value{};
+  Place place{};
+  bool given() const { return place.line != 0; }
+};
+
+struct ModelNode {
+  std::string name;
+  Place place;
+  Located<std::string> backend;
+  Located<std::filesystem::path> path;  ///< absolute
+  Located<std::string> device{"cpu"};
+  Located<std::uint32_t> threads;             ///< 0: all of the machine's
+  Located<std::uint64_t> memory_budget_bytes;  ///< 0: not limited
+  Table options;  ///< `simulate` is kept here as a table: its keys are options "simulate.bits", ...
+};
+
+struct DatasetNode {
+  std::string name;
+  Place place;
+  Located<std::string> use;
+  Located<std::string> split;
+  Located<std::uint64_t> limit;  ///< 0: all
+  Table options;
+};
+
+struct MetricUse {
+  Located<std::string> use;
+  Table options;
+};
+
+enum class Protocol { kPerplexity, kMultipleChoice };
+enum class Bos { kAuto, kAlways, kNever };
+
+struct TaskNode {
+  std::string name;
+  Place place;
+  Located<Protocol> protocol;
+  Located<std::string> dataset;
+  std::vector<Located<std::string>> models;  ///< empty: all
+  Located<std::uint64_t> limit;              ///< 0: all
+  Located<std::uint64_t> seed;               ///< the root's when not given
+  std::vector<Located<std::string>> group_by;
+  std::vector<MetricUse> metrics;  ///< empty: every metric that fits the protocol
+  Located<std::string> primary;
+  Located<Bos> bos{Bos::kAuto};
+
+  // perplexity
+  Located<std::uint64_t> window;
+  Located<std::uint64_t> stride;
+  Located<std::string> text{"{{ text }}"};
+  std::optional<Located<std::string>> join;
+
+  // multiple_choice
+  std::vector<Located<std::string>> prompts;  ///< one (`prompt`) or several (`prompts`)
+  std::vector<Located<std::string>> choices;
+  bool choices_is_list = false;  ///< written as an array of templates
+  Located<std::string> target;
+  Located<std::uint64_t> shots;
+  Located<std::string> shots_from;  ///< a dataset; not given: the task's own, the item left out
+  Located<std::string> description;
+  Located<std::string> delimiter{" "};
+  Located<std::string> separator{"\n\n"};
+};
+
+struct CompareNode {
+  Place place;
+  Located<std::string> baseline;
+  Located<double> noise_floor;  ///< a relative difference at most this large is never called real
+};
+
+enum class Threshold { kMaxIncrease, kMaxDrop, kMinRetained, kMin, kMax };
+
+/// A bound, absolute (0.5) or relative to the baseline ("5%", stored as 0.05).
+struct Bound {
+  double value = 0;
+  bool is_relative = false;
+};
+
+struct GateNode {
+  Place place;
+  Located<std::string> task;
+  Located<std::string> metric;
+  Located<std::string> group;  ///< "key=value", "*" every group, "" the whole task
+  std::vector<Located<std::string>> candidates;  ///< empty: every variant but the baseline
+  Located<Threshold> threshold;
+  Bound bound;
+};
+
+struct ReportNode {
+  Place place;
+  Located<std::string> use;
+  Located<std::string> file;  ///< relative to the output directory; "": the reporter's default
+  Table options;
+};
+
+struct Manifest {
+  std::vector<Source> sources;  ///< [0] is the file that was asked for
+  std::string name;
+  std::uint64_t seed = 1234;
+  std::vector<ModelNode> models;
+  std::vector<DatasetNode> datasets;
+  std::vector<TaskNode> tasks;
+  std::optional<CompareNode> compare;
+  std::vector<GateNode> gates;
+  std::vector<ReportNode> reports;
+};
+
+/// What reading a manifest gave. `manifest` is as complete as the text allows, also with errors,
+/// so that host/graph can report its own errors together with these.
+struct ParsedManifest {
+  Manifest manifest;
+  std::vector<Diagnostic> errors;  ///< in file order
+};
+
+/// Reads a manifest and the files it includes. Paths become absolute, relative to their own file.
+///
+/// Fails    ASSAY_NOT_FOUND the file cannot be opened. Everything wrong inside it is in `errors`:
+///          syntax, unknown keys (with the nearest name), wrong types and ranges, missing keys, and
+///          keys of later work, refused by name.
+Result<ParsedManifest> read_manifest(const std::filesystem::path& path);
+
+/// The name of `known` nearest to `word`, or "" when none is near enough to suggest.
+std::string nearest(std::string_view word, const std::vector<std::string>& known);
+
+std::string_view to_string(Protocol protocol);
+std::string_view to_string(Bos bos);
+std::string_view to_string(Threshold threshold);
+
+}  // namespace assay::host

@@ -2,6 +2,7 @@
 // that the backend may live in another process.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>

@@ -1,0 +1,73 @@
+// Items to requests, results to rows: what each protocol asks a backend and what it keeps of the
+// answer. Tokenization policy, windows and few-shot prompts live here, nowhere else; nothing here
+// talks to a backend.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "host/core/json.hpp"
+#include "host/core/result.hpp"
+#include "host/graph/graph.hpp"
+#include "host/text/text.hpp"
+#include "host/worker/session.hpp"
+
+namespace assay::host {
+
+/// The longest document, or joined text, one item may have.
+constexpr std::uint64_t kMaxDocumentBytes = 32u << 20;
+
+/// What is scored in one go: tokens[first..] given tokens[..first].
+struct Span {
+  std::vector<std::int32_t> tokens;
+  std::uint64_t first = 0;
+};
+
+/// One item ready to be scored by any model that shares its tokenizer.
+struct PreparedItem {
+  std::uint64_t index = 0;
+  std::string status = "ok";  ///< anything else: nothing is sent, and the row says why
+  Json row = Json::object();  ///< the part of the row that no model changes
+  std::vector<Span> spans;    ///< perplexity: windows; multiple_choice: one per choice
+};
+
+std::string to_bytes(const PreparedItem& item);
+PreparedItem prepared_from_bytes(std::string_view bytes);
+
+/// Gives the n-th record of a dataset. Threads  one call at a time
+struct Records {
+  std::uint64_t size = 0;
+  std::function<Result<Json>(std::uint64_t nth)> read;
+};
+
+using ItemSink = std::function<Result<void>(PreparedItem item)>;
+
+/// Makes the items of a task. One for each record, or one for each window of a joined text.
+///
+/// Fails    a record that the templates or the tokenizer cannot use, naming the record; text longer
+///          than kMaxDocumentBytes, saying how to split it; what the sink reports
+/// Source   scoring.md 3, 6 (context and continuation), 15 (windows)
+Result<void> prepare(const TaskSpec& task, const Tokenizer& tokenizer, Records items,
+                     Records shots, const ItemSink& sink);
+
+/// The requests of one item for a model of this context length, ids counting from `first_id`.
+/// Truncates contexts on the left: the last max_context + 1 tokens are kept and the last of them is
+/// only predicted. Sets status and truncation in the row. A max_context of 0 is not known: nothing
+/// is cut.
+///
+/// Source   scoring.md 7
+std::vector<ScoreRequest> requests_of(PreparedItem& item, Protocol protocol,
+                                      std::uint64_t max_context, std::uint64_t first_id);
+
+/// Completes the row from the scores of its requests, in request order. Sums are float64.
+Json finish_row(PreparedItem item, Protocol protocol, std::span<const Score> scores);
+
+/// A row whose item could not be scored.
+Json failed_row(PreparedItem item, std::string status);
+
+}  // namespace assay::host

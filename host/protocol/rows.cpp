@@ -1,0 +1,108 @@
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+#include "host/protocol/protocol.hpp"
+
+namespace assay::host {
+namespace {
+
+/// The double whose shortest spelling is the float's: rows stay small and read back exactly.
+double shortest(float value) {
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof(text), value);
+  double result = 0;
+  std::from_chars(text, end.ptr, result);
+  return result;
+}
+
+double sum(const std::vector<float>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0,
+                         [](double total, float value) { return total + double{value}; });
+}
+
+void finish_perplexity(Json& row, std::span<const Score> scores) {
+  Json token_nll = Json::array();
+  Json window_nll = Json::array();
+  double nll = 0;
+  std::uint64_t n_tokens = 0;
+  for (const Score& score : scores) {
+    for (const float logprob : score.logprobs) token_nll.push_back(shortest(-logprob));
+    const double window = -sum(score.logprobs);
+    nll += window;
+    n_tokens += score.logprobs.size();
+    window_nll.push_back(window / static_cast<double>(score.logprobs.size()));
+  }
+  row["n_tokens"] = n_tokens;
+  row["nll"] = nll;
+  row["window_nll"] = std::move(window_nll);
+  row["token_nll"] = std::move(token_nll);
+}
+
+void finish_multiple_choice(Json& row, std::span<const Score> scores) {
+  Json loglikelihoods = Json::array();
+  Json greedy = Json::array();
+  for (const Score& score : scores) {
+    loglikelihoods.push_back(sum(score.logprobs));
+    const bool is_greedy = std::all_of(score.greedy.begin(), score.greedy.end(),
+                                       [](std::uint8_t flag) { return flag != 0; });
+    greedy.push_back(is_greedy ? 1 : 0);
+  }
+  row["choice_loglikelihoods"] = std::move(loglikelihoods);
+  row["choice_greedy"] = std::move(greedy);
+}
+
+bool is_finite(const Score& score) {
+  return std::all_of(score.logprobs.begin(), score.logprobs.end(),
+                     [](float value) { return std::isfinite(value); });
+}
+
+}  // namespace
+
+std::vector<ScoreRequest> requests_of(PreparedItem& item, Protocol protocol,
+                                      std::uint64_t max_context, std::uint64_t first_id) {
+  std::vector<ScoreRequest> requests;
+  if (item.status != "ok") return requests;
+  std::uint64_t truncated = 0;
+  for (Span& span : item.spans) {
+    const std::uint64_t longest =
+        protocol == Protocol::kMultipleChoice ? max_context + 1 : max_context;
+    const std::uint64_t cut =
+        max_context > 0 && span.tokens.size() > longest ? span.tokens.size() - longest : 0;
+    if (cut >= span.first) {
+      item.status = "too_long";
+      return {};
+    }
+    truncated = std::max(truncated, cut);
+    ScoreRequest request;
+    request.id = first_id + requests.size();
+    request.tokens.assign(span.tokens.begin() + static_cast<std::ptrdiff_t>(cut),
+                          span.tokens.end());
+    request.first = span.first - cut;
+    requests.push_back(std::move(request));
+  }
+  item.row["truncated_tokens"] = truncated;
+  return requests;
+}
+
+Json finish_row(PreparedItem item, Protocol protocol, std::span<const Score> scores) {
+  if (!std::all_of(scores.begin(), scores.end(), is_finite)) {
+    return failed_row(std::move(item), "not_finite");
+  }
+  Json row = std::move(item.row);
+  if (protocol == Protocol::kPerplexity) {
+    finish_perplexity(row, scores);
+  } else {
+    finish_multiple_choice(row, scores);
+  }
+  return row;
+}
+
+Json failed_row(PreparedItem item, std::string status) {
+  item.row["status"] = std::move(status);
+  return std::move(item.row);
+}
+
+}  // namespace assay::host

@@ -1,0 +1,21 @@
+// Which records serve as examples for an item. How they are written into a prompt is decided by the
+// protocol that asks.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace assay::host {
+
+/// `count` distinct indices below `pool`, in the order drawn, none equal to `excluded` (which may be
+/// `pool` or more: nothing is left out). The draw depends on the seed and the item alone, so prompts
+/// do not change with order, limits or sharding. Fewer when the pool is too small.
+///
+/// Source   defined here: SHA-256 of "seed:item" seeds a 64-bit Mersenne Twister (Nishimura 2000);
+///          rejection sampling, so that every platform draws the same
+std::vector<std::uint64_t> draw_shots(std::uint64_t pool, std::uint64_t count,
+                                      std::uint64_t excluded, std::uint64_t seed,
+                                      std::string_view item);
+
+}  // namespace assay::host

@@ -7,20 +7,42 @@
 namespace assay::host {
 namespace {
 
-// Python's str.rstrip(): ASCII white space and the separators U+001C..U+001F, U+0085, U+00A0 and the
-// Unicode space separators.
-constexpr std::string_view kSpaces[] = {
-    " ",            "\t",           "\n",           "\v",           "\f",           "\r",
-    "\x1c",         "\x1d",         "\x1e",         "\x1f",         "\xc2\x85",     "\xc2\xa0",
-    "\xe1\x9a\x80", "\xe2\x80\x80", "\xe2\x80\x81", "\xe2\x80\x82", "\xe2\x80\x83", "\xe2\x80\x84",
-    "\xe2\x80\x85", "\xe2\x80\x86", "\xe2\x80\x87", "\xe2\x80\x88", "\xe2\x80\x89", "\xe2\x80\x8a",
-    "\xe2\x80\xa8", "\xe2\x80\xa9", "\xe2\x80\xaf", "\xe2\x81\x9f", "\xe3\x80\x80"};
+// Python's str.rstrip(): ASCII white space and the separators U+001C..U+001F, U+0085, U+00A0 and
+// the Unicode space separators.
+constexpr std::string_view kSpaces[] = {" ",
+                                        "\t",
+                                        "\n",
+                                        "\v",
+                                        "\f",
+                                        "\r",
+                                        "\x1c",
+                                        "\x1d",
+                                        "\x1e",
+                                        "\x1f",
+                                        "\xc2\x85",
+                                        "\xc2\xa0",
+                                        "\xe1\x9a\x80",
+                                        "\xe2\x80\x80",
+                                        "\xe2\x80\x81",
+                                        "\xe2\x80\x82",
+                                        "\xe2\x80\x83",
+                                        "\xe2\x80\x84",
+                                        "\xe2\x80\x85",
+                                        "\xe2\x80\x86",
+                                        "\xe2\x80\x87",
+                                        "\xe2\x80\x88",
+                                        "\xe2\x80\x89",
+                                        "\xe2\x80\x8a",
+                                        "\xe2\x80\xa8",
+                                        "\xe2\x80\xa9",
+                                        "\xe2\x80\xaf",
+                                        "\xe2\x81\x9f",
+                                        "\xe3\x80\x80"};
 
 std::size_t length_without_trailing_spaces(std::string_view text) {
   const auto ends_with_space = [&](std::string_view space) { return text.ends_with(space); };
   for (;;) {
-    const auto* const space =
-        std::find_if(std::begin(kSpaces), std::end(kSpaces), ends_with_space);
+    const auto* const space = std::find_if(std::begin(kSpaces), std::end(kSpaces), ends_with_space);
     if (space == std::end(kSpaces)) return text.size();
     text.remove_suffix(space->size());
   }

@@ -29,8 +29,8 @@ struct EncodedPair {
 
 /// Trailing white space of the context moves to the continuation; both are encoded together and cut
 /// at the length of the context's own encoding. Context tokens come from the context's encoding,
-/// continuation tokens from the joint one. An empty context becomes the prefix token: BOS, else EOS.
-/// A continuation without tokens gives span.first == span.tokens.size().
+/// continuation tokens from the joint one. An empty context becomes the prefix token: BOS, else
+/// EOS. A continuation without tokens gives span.first == span.tokens.size().
 ///
 /// Source   scoring.md 6 and 18.2
 Result<EncodedPair> encode_pair(const Tokenizer& tokenizer, std::string_view context,

@@ -23,7 +23,7 @@ std::string megabytes(std::uint64_t bytes) {
 }
 
 Failure too_long(const std::string& what, std::uint64_t bytes) {
-  return Failure{ASSAY_RESOURCE_EXHAUSTED,
+  return Failure{ASSAY_INVALID_ARGUMENT,
                  what + " of " + megabytes(bytes) + " is longer than the " +
                      megabytes(kMaxDocumentBytes) +
                      " one item may have; split the file into one document per line, or name the "
@@ -38,8 +38,11 @@ Json row_head(const TaskSpec& task, std::uint64_t index, const std::string& hash
     const Json& value = record.at(key);
     groups[key] = value.is_string() ? value.get<std::string>() : value.dump();
   }
-  return Json{{"item", hash}, {"index", index},      {"groups", std::move(groups)},
-              {"cluster", nullptr}, {"status", "ok"}};
+  return Json{{"item", hash},
+              {"index", index},
+              {"groups", std::move(groups)},
+              {"cluster", nullptr},
+              {"status", "ok"}};
 }
 
 /// The dataset's columns that a metric of the task asks for.
@@ -109,8 +112,7 @@ class Perplexity {
 
   Result<void> joined(Records& items, const ItemSink& sink) {
     std::string text;
-    const std::uint64_t n =
-        task_.limit == 0 ? items.size : std::min(items.size, task_.limit);
+    const std::uint64_t n = task_.limit == 0 ? items.size : std::min(items.size, task_.limit);
     for (std::uint64_t i = 0; i < n; ++i) {
       auto record = items.read(i);
       if (!record) return std::move(record).error();
@@ -167,8 +169,8 @@ class Perplexity {
          windows_over(encoded.ids.size(), task_.perplexity.window, task_.perplexity.stride)) {
       PreparedItem item;
       item.index = index++;
-      const std::string name = stream + ":" + std::to_string(window.begin) + ":" +
-                               std::to_string(window.end);
+      const std::string name =
+          stream + ":" + std::to_string(window.begin) + ":" + std::to_string(window.end);
       item.row = row_head(task_, item.index, sha256(name), Json::object());
       item.row["prompt_sha256"] = stream;
       item.row["prompt_tokens"] = window.end - window.begin;
@@ -298,9 +300,8 @@ class MultipleChoice {
       auto list = choices_.front().value(record);
       if (!list) return std::move(list).error();
       if (!list->is_array()) {
-        return Failure{ASSAY_INVALID_ARGUMENT,
-                       "choices = \"" + spec.choices.front() + "\" gave " + list->dump() +
-                           ", expected a list of texts"};
+        return Failure{ASSAY_INVALID_ARGUMENT, "choices = \"" + spec.choices.front() + "\" gave " +
+                                                   list->dump() + ", expected a list of texts"};
       }
       for (const Json& choice : *list) q.choices.push_back(text_of(choice));
     }
@@ -384,8 +385,8 @@ class MultipleChoice {
     for (std::uint64_t option = 0; option < count(*q); ++option) {
       const std::string context = *start + prompt_for(*q, option);
       const std::string& choice = choice_for(*q, option);
-      auto pair = encode_pair(tokenizer_, context, task_.multiple_choice.delimiter + choice,
-                              task_.bos);
+      auto pair =
+          encode_pair(tokenizer_, context, task_.multiple_choice.delimiter + choice, task_.bos);
       if (!pair) return std::move(pair).error();
       boundaries += pair->boundary_differs ? 1 : 0;
       if (pair->span.first == pair->span.tokens.size()) item.status = "empty_continuation";
@@ -411,8 +412,9 @@ class MultipleChoice {
   }
 
   static std::uint64_t characters(std::string_view text) {
-    return static_cast<std::uint64_t>(std::count_if(
-        text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+    return static_cast<std::uint64_t>(std::count_if(text.begin(), text.end(), [](char c) {
+      return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+    }));
   }
 
   const TaskSpec& task_;
@@ -479,8 +481,8 @@ PreparedItem prepared_from_bytes(std::string_view bytes) {
   return item;
 }
 
-Result<void> prepare(const TaskSpec& task, const Tokenizer& tokenizer, Records items,
-                     Records shots, const ItemSink& sink) {
+Result<void> prepare(const TaskSpec& task, const Tokenizer& tokenizer, Records items, Records shots,
+                     const ItemSink& sink) {
   if (task.protocol == Protocol::kMultipleChoice) {
     auto choice = MultipleChoice::make(task, tokenizer, std::move(shots));
     if (!choice) return std::move(choice).error();

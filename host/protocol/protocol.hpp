@@ -52,8 +52,8 @@ using ItemSink = std::function<Result<void>(PreparedItem item)>;
 /// Fails    a record that the templates or the tokenizer cannot use, naming the record; text longer
 ///          than kMaxDocumentBytes, saying how to split it; what the sink reports
 /// Source   scoring.md 3, 6 (context and continuation), 15 (windows)
-Result<void> prepare(const TaskSpec& task, const Tokenizer& tokenizer, Records items,
-                     Records shots, const ItemSink& sink);
+Result<void> prepare(const TaskSpec& task, const Tokenizer& tokenizer, Records items, Records shots,
+                     const ItemSink& sink);
 
 /// The requests of one item for a model of this context length, ids counting from `first_id`.
 /// Truncates contexts on the left: the last max_context + 1 tokens are kept and the last of them is

@@ -8,9 +8,9 @@
 
 namespace assay::host {
 
-/// `count` distinct indices below `pool`, in the order drawn, none equal to `excluded` (which may be
-/// `pool` or more: nothing is left out). The draw depends on the seed and the item alone, so prompts
-/// do not change with order, limits or sharding. Fewer when the pool is too small.
+/// `count` distinct indices below `pool`, in the order drawn, none equal to `excluded` (which may
+/// be `pool` or more: nothing is left out). The draw depends on the seed and the item alone, so
+/// prompts do not change with order, limits or sharding. Fewer when the pool is too small.
 ///
 /// Source   defined here: SHA-256 of "seed:item" seeds a 64-bit Mersenne Twister (Nishimura 2000);
 ///          rejection sampling, so that every platform draws the same

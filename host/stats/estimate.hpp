@@ -1,4 +1,5 @@
-// Numbers from samples: means, paired differences, the jackknife. Knows nothing of metrics or files.
+// Numbers from samples: means, paired differences, the jackknife. Knows nothing of metrics or
+// files.
 #pragma once
 
 #include <cstdint>

@@ -20,9 +20,9 @@ struct Judgement {
   std::string text;  ///< one sentence with both
 };
 
-/// Judges a candidate's figure. `baseline` is NaN where the threshold does not need it. A figure that
-/// is not known is INCONCLUSIVE; a relative threshold on a baseline of 0 is UNINFORMATIVE. A figure
-/// exactly at the bound passes.
+/// Judges a candidate's figure. `baseline` is NaN where the threshold does not need it. A figure
+/// that is not known is INCONCLUSIVE; a relative threshold on a baseline of 0 is UNINFORMATIVE. A
+/// figure exactly at the bound passes.
 ///
 /// Source   defined here; max_increase and max_drop "5%" are relative to the baseline's value
 Judgement judge(Threshold threshold, const Bound& bound, bool less_is_better, double baseline,

@@ -15,17 +15,45 @@
 
 namespace assay::host {
 
-/// The rows of one task under one variant that were scored, by item, with what metrics ask for.
-/// Memory: the columns a task's metrics require, for every row.
-struct RowTable {
-  std::vector<std::uint64_t> index;                ///< of the item; ascending
-  std::vector<Json> values;                        ///< one object per row: columns by name
-  std::vector<std::vector<std::string>> groups;    ///< per row, one value per key of group_by
-
-  std::uint64_t size() const { return index.size(); }
-  /// Adds a stored row. Rows whose status is not "ok" are left out.
-  void add(const TaskSpec& task, const Json& row);
+/// One column of a row table. A list's elements lie behind one another in the vector of their type,
+/// row i's between ends[i - 1] and ends[i].
+struct RowColumnData {
+  std::string name;
+  assay_type type = ASSAY_FLOAT;
+  std::vector<double> floats;       ///< ASSAY_FLOAT, ASSAY_FLOATS
+  std::vector<std::int64_t> ints;   ///< ASSAY_INT, ASSAY_INTS, ASSAY_BOOL
+  std::vector<std::string> texts;   ///< ASSAY_TEXT, ASSAY_TEXTS
+  std::vector<std::uint64_t> ends;  ///< lists only
+  std::vector<bool> is_null;
 };
+
+/// The rows of one task under one variant that were scored, by item, with what its metrics ask for.
+/// Memory: the columns a task's metrics require, for every row.
+class RowTable {
+ public:
+  explicit RowTable(const TaskSpec& task);
+
+  /// Adds a stored row; false when its status is not "ok" and it was left out.
+  bool add(const Json& row);
+
+  std::uint64_t size() const { return index_.size(); }
+  std::uint64_t index(std::uint64_t row) const { return index_[row]; }
+  /// One value per key of group_by.
+  const std::vector<std::string>& groups(std::uint64_t row) const { return groups_[row]; }
+  const std::vector<RowColumnData>& columns() const { return columns_; }
+
+ private:
+  std::vector<std::string> group_by_;
+  std::vector<RowColumnData> columns_;
+  std::vector<std::uint64_t> index_;
+  std::vector<std::vector<std::string>> groups_;
+};
+
+/// Every row of a table, in order.
+std::vector<std::uint64_t> all_rows(const RowTable& table);
+
+/// The stored row's value of a metric column: of the protocol's own, or of the dataset's.
+const Json* column_of(const Json& row, const std::string& name);
 
 /// What a metric made of some rows: per output its total and its sample for each of the rows (NaN
 /// where it gave none).
@@ -59,8 +87,8 @@ Result<std::vector<Paired>> compare(const MetricSpec& metric, const RowTable& a,
                                     std::span<const std::uint64_t> rows_a, const RowTable& b,
                                     std::span<const std::uint64_t> rows_b, std::uint64_t seed);
 
-/// The names of the groups a table's rows fall into: "category=sum" for each key and value, in order
-/// of first appearance, with the positions of their rows.
+/// The names of the groups a table's rows fall into: "category=sum" for each key and value, in
+/// order of first appearance, with the positions of their rows.
 struct Group {
   std::string name;
   std::vector<std::uint64_t> rows;

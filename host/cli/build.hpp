@@ -1,0 +1,21 @@
+// From a manifest's path to a checked graph, or to the errors on standard error.
+#pragma once
+
+#include <optional>
+
+#include "host/cli/commands.hpp"
+#include "host/graph/graph.hpp"
+#include "host/loader/registry.hpp"
+
+namespace assay::host {
+
+/// A graph and the registry its components live in.
+struct Built {
+  Registry registry;
+  Graph graph;
+};
+
+/// Reads, checks and wires the manifest; prints every error. Nothing when there was one.
+std::optional<Built> build(const Arguments& arguments);
+
+}  // namespace assay::host

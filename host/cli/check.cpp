@@ -1,0 +1,35 @@
+#include <cstdio>
+#include <string>
+
+#include "host/cli/build.hpp"
+#include "host/cli/commands.hpp"
+#include "host/run/run.hpp"
+
+namespace assay::host {
+namespace {
+
+std::string count(std::size_t n, const std::string& noun) {
+  return std::to_string(n) + " " + noun + (n == 1 ? "" : "s");
+}
+
+}  // namespace
+
+int check_command(const Arguments& arguments) {
+  const auto built = build(arguments);
+  if (!built) return kExitUsage;
+  const Graph& graph = built->graph;
+  std::printf("%s: ok, %s, %s, %s\n", arguments.manifest.c_str(),
+              count(graph.models.size(), "variant").c_str(),
+              count(graph.tasks.size(), "task").c_str(), count(graph.gates.size(), "gate").c_str());
+  return kExitPass;
+}
+
+int graph_command(const Arguments& arguments) {
+  const auto built = build(arguments);
+  if (!built) return kExitUsage;
+  const std::string text = arguments.as_dot ? graph_dot(built->graph) : graph_text(built->graph);
+  std::fputs(text.c_str(), stdout);
+  return kExitPass;
+}
+
+}  // namespace assay::host

@@ -1,0 +1,29 @@
+// One function per subcommand. Arguments are parsed in main.cpp; everything else is in the folders
+// below.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace assay::host {
+
+/// What the command line said, for any subcommand.
+struct Arguments {
+  std::filesystem::path manifest;
+  std::filesystem::path out = "assay-out";
+  std::vector<std::filesystem::path> plugin_dirs;
+  std::string component;
+  bool as_dot = false;
+  bool is_verbose = false;
+  bool is_quiet = false;
+};
+
+/// Each returns an exit code of run.hpp. Reports go to standard output, errors to standard error.
+int run_command(const Arguments& arguments);
+int check_command(const Arguments& arguments);
+int graph_command(const Arguments& arguments);
+int plugins_list_command(const Arguments& arguments);
+int plugins_describe_command(const Arguments& arguments);
+
+}  // namespace assay::host

@@ -1,0 +1,70 @@
+#include "host/run/run.hpp"
+
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+
+#include "host/cli/build.hpp"
+#include "host/cli/commands.hpp"
+#include "host/log/log.hpp"
+
+namespace assay::host {
+namespace {
+
+std::atomic<bool> g_cancelled{false};  // NOLINT: a signal handler reaches nothing else
+
+/// The first signal winds the run up and keeps what is measured; the second ends the process.
+void on_signal(int) {
+  if (g_cancelled.exchange(true)) ::_exit(kExitInterrupted);
+  constexpr char kText[] = "\ninterrupted: keeping what is measured (once more to stop at once)\n";
+  [[maybe_unused]] const ssize_t n = ::write(STDERR_FILENO, kText, sizeof(kText) - 1);
+}
+
+void catch_signals() {
+  struct sigaction action {};
+  action.sa_handler = &on_signal;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+/// Failures are told here, once; the document keeps them too.
+void log_failures(const Json& document) {
+  for (const Json& failure : document.at("failures")) {
+    std::string where;
+    for (const char* key : {"variant", "task"}) {
+      if (failure.at(key).is_string()) where += failure.at(key).get<std::string>() + ": ";
+    }
+    if (failure.at("item").is_number()) {
+      where += "item " + std::to_string(failure.at("item").get<std::uint64_t>()) + ": ";
+    }
+    log(LogLevel::kError, where + failure.at("text").get<std::string>());
+  }
+}
+
+}  // namespace
+
+int run_command(const Arguments& arguments) {
+  const auto built = build(arguments);
+  if (!built) return kExitUsage;
+  catch_signals();
+  RunOptions options;
+  options.out = std::filesystem::absolute(arguments.out);
+  options.progress = arguments.is_quiet ? ProgressStyle::kNone : progress_style();
+  options.cancelled = &g_cancelled;
+  const auto outcome = run(built->graph, options);
+  if (!outcome) {
+    log(LogLevel::kError, outcome.error().text);
+    return kExitInfrastructure;
+  }
+  log_failures(outcome->document);
+  std::fflush(stdout);
+  if (!arguments.is_quiet) {
+    std::fprintf(stderr, "%s: %s\n", outcome->document.at("verdict").get<std::string>().c_str(),
+                 (options.out / "run.json").c_str());
+  }
+  return outcome->exit_code;
+}
+
+}  // namespace assay::host

@@ -1,0 +1,242 @@
+#include "host/run/document.hpp"
+
+#include <cmath>
+#include <ctime>
+#include <set>
+#include <thread>
+
+#include "host/run/run.hpp"
+
+namespace assay::host {
+namespace {
+
+std::string utc(std::chrono::system_clock::time_point time) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  char text[32];
+  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
+/// "rtn bits 4, group_size 64": what a simulate table says, or null.
+Json simulated(const ModelSpec& model) {
+  if (!model.is_simulated) return nullptr;
+  std::string method, rest;
+  for (const auto& [key, value] : model.backend.options.items()) {
+    constexpr std::string_view kPrefix = "simulate.";
+    if (!key.starts_with(kPrefix)) continue;
+    const std::string name = key.substr(kPrefix.size());
+    if (name == "method") {
+      method = value.is_string() ? value.get<std::string>() : value.dump();
+    } else if (value.is_primitive()) {
+      rest += (rest.empty() ? " " : ", ") + name + " " +
+              (value.is_string() ? value.get<std::string>() : value.dump());
+    }
+  }
+  return method + rest;
+}
+
+std::string_view status_of(const VariantOutcome* outcome) {
+  return outcome == nullptr ? "pending" : to_string(outcome->status);
+}
+
+const VariantOutcome* outcome_of(const RunState& state, std::size_t model) {
+  const auto found = state.variants.find(model);
+  return found == state.variants.end() ? nullptr : &found->second;
+}
+
+Json variant_entry(const Graph& graph, const RunState& state, std::size_t model) {
+  const ModelSpec& spec = graph.models[model];
+  const VariantOutcome* outcome = outcome_of(state, model);
+  Json entry{{"name", spec.name},
+             {"backend", std::string(spec.backend.component->id())},
+             {"path", spec.path.string()},
+             {"simulated", simulated(spec)},
+             {"status", status_of(outcome)},
+             {"is_baseline", graph.baseline == model}};
+  if (outcome == nullptr || !outcome->info) return entry;
+  double score_seconds = 0;
+  for (const auto& [task, done] : outcome->tasks) score_seconds += done.score_seconds;
+  entry["bits_per_weight"] = outcome->info->bits_per_weight;
+  entry["weight_bytes"] = outcome->info->weight_bytes;
+  entry["vocab"] = outcome->info->vocab;
+  entry["max_context"] = outcome->info->max_context;
+  entry["tokenizer_sha256"] = outcome->tokenizer_fingerprint;
+  entry["load_seconds"] = outcome->load_seconds;
+  entry["score_seconds"] = score_seconds;
+  return entry;
+}
+
+Json output_entry(const MetricOutput& output) {
+  return {{"name", output.name},
+          {"unit", output.unit},
+          {"less_is_better", output.less_is_better},
+          {"is_mean", output.is_mean},
+          {"is_primary", output.is_primary},
+          {"lo", std::isfinite(output.lo) ? Json(output.lo) : Json(nullptr)},
+          {"hi", std::isfinite(output.hi) ? Json(output.hi) : Json(nullptr)}};
+}
+
+Json task_entry(const Graph& graph, const RunState& state, std::size_t task) {
+  const TaskSpec& spec = graph.tasks[task];
+  Json metrics = Json::array();
+  for (const MetricSpec& metric : spec.metrics) {
+    Json outputs = Json::array();
+    for (const MetricOutput& output : metric.outputs) outputs.push_back(output_entry(output));
+    metrics.push_back({{"component", std::string(metric.use.component->id())},
+                       {"version", std::string(metric.use.component->version())},
+                       {"outputs", std::move(outputs)}});
+  }
+  std::uint64_t items = 0;
+  for (const auto& [model, outcome] : state.variants) {
+    const auto found = outcome.tasks.find(task);
+    if (found != outcome.tasks.end()) items = std::max(items, found->second.counts.items);
+  }
+  return {{"name", spec.name},
+          {"protocol", std::string(to_string(spec.protocol))},
+          {"dataset", graph.datasets[spec.dataset].name},
+          {"items", items},
+          {"primary", spec.primary},
+          {"group_by", spec.group_by},
+          {"metrics", std::move(metrics)}};
+}
+
+Json counts_of(const Graph& graph, const RunState& state) {
+  Json list = Json::array();
+  for (const auto& [model, outcome] : state.variants) {
+    for (const auto& [task, done] : outcome.tasks) {
+      const ItemCounts& counts = done.counts;
+      list.push_back({{"variant", graph.models[model].name},
+                      {"task", graph.tasks[task].name},
+                      {"status", to_string(done.status)},
+                      {"items", counts.items},
+                      {"scored", counts.scored},
+                      {"truncated", counts.truncated},
+                      {"truncated_tokens", counts.truncated_tokens},
+                      {"empty", counts.empty},
+                      {"failed", counts.failed},
+                      {"boundary_differs", counts.boundary_differs},
+                      {"score_seconds", done.score_seconds}});
+    }
+  }
+  return list;
+}
+
+void add_failures(Json& list, const std::vector<FailureNote>& notes) {
+  for (const FailureNote& note : notes) {
+    list.push_back({{"variant", note.variant.empty() ? Json(nullptr) : Json(note.variant)},
+                    {"task", note.task.empty() ? Json(nullptr) : Json(note.task)},
+                    {"item", note.item ? Json(*note.item) : Json(nullptr)},
+                    {"text", note.failure.text}});
+  }
+}
+
+Json components_of(const Graph& graph) {
+  Json list = Json::array();
+  std::set<const Component*> seen;
+  const auto add = [&](const Use& use) {
+    if (!seen.insert(use.component).second) return;
+    const Component& component = *use.component;
+    list.push_back({{"id", std::string(component.id())},
+                    {"kind", std::string(to_string(component.constants->kind))},
+                    {"version", std::string(component.version())},
+                    {"built_with", component.plugin->constants->built_with},
+                    {"plugin", component.plugin->path.string()},
+                    {"sha256", component.plugin->sha256}});
+  };
+  for (const ModelSpec& model : graph.models) add(model.backend);
+  for (const DatasetSpec& dataset : graph.datasets) add(dataset.use);
+  for (const TaskSpec& task : graph.tasks) {
+    for (const MetricSpec& metric : task.metrics) add(metric.use);
+  }
+  for (const ReportSpec& report : graph.reports) add(report.use);
+  return list;
+}
+
+std::string_view verdict_of(const RunState& state) {
+  std::string_view overall = state.results.verdicts.empty() ? "NONE" : "PASS";
+  for (const Json& verdict : state.results.verdicts) {
+    const std::string& text = verdict.at("verdict").get_ref<const std::string&>();
+    if (text == "FAIL") return "FAIL";
+    if (text != "PASS") overall = "INCONCLUSIVE";
+  }
+  return overall;
+}
+
+bool has_failures(const RunState& state) {
+  return !state.failures.empty() || !state.results.failures.empty();
+}
+
+std::string_view status_of(const RunState& state) {
+  if (!state.is_finished || state.is_interrupted) return "partial";
+  return has_failures(state) ? "failed" : "complete";
+}
+
+/// What is not all there: variants never begun, tasks cut short.
+Json partial_of(const Graph& graph, const RunState& state) {
+  Json list = Json::array();
+  for (std::size_t model = 0; model < graph.models.size(); ++model) {
+    const VariantOutcome* outcome = outcome_of(state, model);
+    for (std::size_t task = 0; task < graph.tasks.size(); ++task) {
+      const auto& models = graph.tasks[task].models;
+      if (std::find(models.begin(), models.end(), model) == models.end()) continue;
+      const bool is_begun = outcome != nullptr && outcome->tasks.contains(task);
+      if (is_begun && outcome->tasks.at(task).status == Status::kComplete) continue;
+      const ItemCounts counts = is_begun ? outcome->tasks.at(task).counts : ItemCounts{};
+      list.push_back({{"variant", graph.models[model].name},
+                      {"task", graph.tasks[task].name},
+                      {"scored", counts.scored},
+                      {"items", is_begun ? Json(counts.items) : Json(nullptr)}});
+    }
+  }
+  return list;
+}
+
+}  // namespace
+
+int exit_code_of(const RunState& state) {
+  if (state.is_interrupted) return kExitInterrupted;
+  if (has_failures(state)) return kExitInfrastructure;
+  const std::string_view verdict = verdict_of(state);
+  if (verdict == "FAIL") return kExitFail;
+  return verdict == "INCONCLUSIVE" ? kExitInconclusive : kExitPass;
+}
+
+Json document_of(const Graph& graph, const RunState& state) {
+  const auto now = std::chrono::system_clock::now();
+  Json variants = Json::array(), tasks = Json::array(), failures = Json::array();
+  for (std::size_t i = 0; i < graph.models.size(); ++i) {
+    variants.push_back(variant_entry(graph, state, i));
+  }
+  for (std::size_t i = 0; i < graph.tasks.size(); ++i) tasks.push_back(task_entry(graph, state, i));
+  add_failures(failures, state.failures);
+  add_failures(failures, state.results.failures);
+  return {
+      {"schema", "assay.run/1"},
+      {"name", graph.name},
+      {"status", status_of(state)},
+      {"verdict", verdict_of(state)},
+      {"exit_code", exit_code_of(state)},
+      {"started", utc(state.started)},
+      {"finished", utc(now)},
+      {"seconds", std::chrono::duration<double>(now - state.started).count()},
+      {"versions",
+       {{"assay", ASSAY_VERSION},
+        {"abi", std::to_string(ASSAY_ABI_MAJOR) + "." + std::to_string(ASSAY_ABI_MINOR)}}},
+      {"host", {{"cpus", std::thread::hardware_concurrency()}}},
+      {"manifest", graph.effective},
+      {"components", components_of(graph)},
+      {"variants", std::move(variants)},
+      {"tasks", std::move(tasks)},
+      {"records", state.results.records},
+      {"comparisons", state.results.comparisons},
+      {"quality", state.results.quality},
+      {"verdicts", state.results.verdicts},
+      {"counts", counts_of(graph, state)},
+      {"failures", std::move(failures)},
+      {"partial", partial_of(graph, state)},
+  };
+}
+
+}  // namespace assay::host

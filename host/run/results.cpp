@@ -1,0 +1,312 @@
+#include "host/run/results.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "host/stats/gate.hpp"
+#include "host/stats/measure.hpp"
+#include "host/store/rows.hpp"
+
+namespace assay::host {
+namespace {
+
+constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+
+Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+double number_in(const Json& entry, const char* key) {
+  const Json& value = entry.at(key);
+  return value.is_number() ? value.get<double>() : kUnknown;
+}
+
+Json name_or_null(const std::string& group) { return group.empty() ? Json(nullptr) : Json(group); }
+
+Result<RowTable> load_rows(const TaskSpec& task, const std::filesystem::path& path) {
+  auto reader = RowReader::open(path);
+  if (!reader) return std::move(reader).error();
+  RowTable table(task);
+  for (;;) {
+    auto row = reader->next();
+    if (!row) return std::move(row).error();
+    if (!*row) return table;
+    table.add(**row);
+  }
+}
+
+/// The whole task under the name "", then its groups.
+std::vector<Group> parts_of(const TaskSpec& task, const RowTable& table) {
+  std::vector<Group> parts{{"", all_rows(table)}};
+  for (Group& group : groups_of(task, table)) parts.push_back(std::move(group));
+  return parts;
+}
+
+/// Positions of the items both tables have, in both.
+struct Shared {
+  std::vector<std::uint64_t> a, b;
+};
+
+Shared shared_rows(const RowTable& a, const std::vector<std::uint64_t>& rows_a, const RowTable& b) {
+  Shared shared;
+  std::uint64_t j = 0;
+  for (const std::uint64_t i : rows_a) {
+    while (j < b.size() && b.index(j) < a.index(i)) ++j;
+    if (j < b.size() && b.index(j) == a.index(i)) {
+      shared.a.push_back(i);
+      shared.b.push_back(j);
+    }
+  }
+  return shared;
+}
+
+const Json* find(const Json& list, const std::string& variant, const std::string& task,
+                 const std::string& metric, const std::string& group) {
+  for (const Json& entry : list) {
+    if (entry.at("variant") == variant && entry.at("task") == task &&
+        entry.at("metric") == metric && entry.at("group") == name_or_null(group)) {
+      return &entry;
+    }
+  }
+  return nullptr;
+}
+
+const MetricOutput* output_of(const TaskSpec& task, const std::string& name) {
+  for (const MetricSpec& metric : task.metrics) {
+    for (const MetricOutput& output : metric.outputs) {
+      if (output.name == name) return &output;
+    }
+  }
+  return nullptr;
+}
+
+std::string threshold_text(const GateSpec& gate) {
+  char bound[32];
+  std::snprintf(bound, sizeof(bound), "%g",
+                gate.bound.is_relative ? 100 * gate.bound.value : gate.bound.value);
+  return std::string(to_string(gate.threshold)) + " " + bound + (gate.bound.is_relative ? "%" : "");
+}
+
+}  // namespace
+
+const TaskOutcome* Figures::outcome(std::size_t model, std::size_t task) const {
+  const auto variant = variants_.find(model);
+  if (variant == variants_.end()) return nullptr;
+  const auto found = variant->second.tasks.find(task);
+  return found == variant->second.tasks.end() ? nullptr : &found->second;
+}
+
+std::optional<RowTable> Figures::table_of(std::size_t model, std::size_t task) {
+  if (outcome(model, task) == nullptr) return std::nullopt;
+  const TaskSpec& spec = graph_.tasks[task];
+  auto table = load_rows(spec, rows_path(out_, graph_.models[model].name, spec.name));
+  if (!table) {
+    results_.failures.push_back(
+        {graph_.models[model].name, spec.name, std::nullopt, std::move(table).error()});
+    return std::nullopt;
+  }
+  return std::move(*table);
+}
+
+void Figures::add(std::size_t model, const VariantOutcome& outcome) {
+  variants_[model] = outcome;
+  for (std::size_t task = 0; task < graph_.tasks.size(); ++task) add_task(model, task);
+}
+
+void Figures::add_task(std::size_t model, std::size_t task) {
+  const auto table = table_of(model, task);
+  if (!table || table->size() == 0) return;
+  add_records(model, task, *table);
+  if (!graph_.baseline || model == *graph_.baseline) return;
+  const auto& reference = variants_[*graph_.baseline];
+  if (graph_.tasks[task].protocol == Protocol::kPerplexity &&
+      reference.tokenizer_fingerprint != variants_[model].tokenizer_fingerprint) {
+    results_.failures.push_back(
+        {graph_.models[model].name, graph_.tasks[task].name, std::nullopt,
+         Failure{ASSAY_FAILED_PRECONDITION,
+                 "model." + graph_.models[model].name + " and model." +
+                     graph_.models[*graph_.baseline].name +
+                     " have different tokenizers, so their perplexities are not compared"}});
+    return;
+  }
+  const auto baseline = table_of(*graph_.baseline, task);
+  if (baseline) add_comparisons(model, task, *baseline, *table);
+}
+
+void Figures::add_records(std::size_t model, std::size_t task, const RowTable& table) {
+  const TaskSpec& spec = graph_.tasks[task];
+  for (const Group& part : parts_of(spec, table)) {
+    for (const MetricSpec& metric : spec.metrics) {
+      const auto measured = measure_with_errors(metric, table, part.rows, spec.seed);
+      if (!measured) {
+        if (part.name.empty())
+          results_.failures.push_back(
+              {graph_.models[model].name, spec.name, std::nullopt, measured.error()});
+        continue;
+      }
+      for (std::size_t i = 0; i < metric.outputs.size(); ++i) {
+        const MetricOutput& output = metric.outputs[i];
+        const Estimate& total = measured->totals[i];
+        results_.records.push_back({{"variant", graph_.models[model].name},
+                                    {"task", spec.name},
+                                    {"metric", output.name},
+                                    {"group", name_or_null(part.name)},
+                                    {"value", number(total.value)},
+                                    {"std_error", number(total.std_error)},
+                                    {"n", total.n},
+                                    {"less_is_better", output.less_is_better},
+                                    {"is_primary", output.name == spec.primary}});
+      }
+    }
+  }
+}
+
+void Figures::add_comparisons(std::size_t model, std::size_t task, const RowTable& baseline,
+                              const RowTable& table) {
+  const TaskSpec& spec = graph_.tasks[task];
+  for (const Group& part : parts_of(spec, baseline)) {
+    const Shared shared = shared_rows(baseline, part.rows, table);
+    if (shared.a.empty()) continue;
+    for (const MetricSpec& metric : spec.metrics) {
+      const auto paired = compare(metric, baseline, shared.a, table, shared.b, spec.seed);
+      if (!paired) continue;  // the metric's failure was noted with its records
+      for (std::size_t i = 0; i < metric.outputs.size(); ++i) {
+        add_comparison(model, spec, metric.outputs[i], part.name, (*paired)[i]);
+      }
+    }
+  }
+}
+
+void Figures::add_comparison(std::size_t model, const TaskSpec& task, const MetricOutput& output,
+                             const std::string& group, const Paired& paired) {
+  const double delta = paired.delta.value;
+  const double error = paired.delta.std_error;
+  Json is_real = nullptr;
+  if (std::isfinite(delta) && std::isfinite(error)) {
+    is_real = std::fabs(delta) > 2 * error &&
+              std::fabs(delta) > graph_.noise_floor * std::fabs(paired.baseline);
+  }
+  results_.comparisons.push_back(
+      {{"variant", graph_.models[model].name},
+       {"task", task.name},
+       {"metric", output.name},
+       {"group", name_or_null(group)},
+       {"baseline_value", number(paired.baseline)},
+       {"value", number(paired.candidate)},
+       {"delta", number(delta)},
+       {"std_error", number(error)},
+       {"retained", number(retained(paired.baseline, paired.candidate, output.less_is_better))},
+       {"is_real", std::move(is_real)},
+       {"n", paired.delta.n}});
+}
+
+Json Figures::quality_of(std::size_t model) const {
+  double sum = 0;
+  std::uint64_t n = 0;
+  std::string reason;
+  for (const TaskSpec& task : graph_.tasks) {
+    const MetricOutput* primary = output_of(task, task.primary);
+    const bool counts =
+        std::find(task.models.begin(), task.models.end(), model) != task.models.end();
+    if (!counts || primary == nullptr || primary->less_is_better) continue;
+    ++n;
+    const double ratio = retained_on(model, task);
+    if (!std::isfinite(ratio) && reason.empty()) {
+      reason = "the retained ratio of " + task.primary + " on " + task.name + " is undefined";
+    }
+    sum += ratio;
+  }
+  if (n == 0) reason = "no task has a primary metric where more is better";
+  return {{"variant", graph_.models[model].name},
+          {"score", reason.empty() ? Json(sum / static_cast<double>(n)) : Json(nullptr)},
+          {"reason", reason.empty() ? Json(nullptr) : Json(reason)}};
+}
+
+double Figures::retained_on(std::size_t model, const TaskSpec& task) const {
+  const std::string& name = graph_.models[model].name;
+  if (model == *graph_.baseline) {
+    const Json* record = find(results_.records, name, task.name, task.primary, "");
+    const double value = record == nullptr ? kUnknown : number_in(*record, "value");
+    return retained(value, value, false);
+  }
+  const Json* entry = find(results_.comparisons, name, task.name, task.primary, "");
+  return entry == nullptr ? kUnknown : number_in(*entry, "retained");
+}
+
+/// The groups a gate speaks of; "*" is every group any variant has.
+std::vector<std::string> Figures::groups_for(const GateSpec& gate) const {
+  if (gate.group != "*") return {gate.group};
+  std::vector<std::string> groups;
+  for (const Json& record : results_.records) {
+    if (record.at("task") != graph_.tasks[gate.task].name || record.at("group").is_null()) continue;
+    const std::string group = record.at("group");
+    if (std::find(groups.begin(), groups.end(), group) == groups.end()) groups.push_back(group);
+  }
+  return groups.empty() ? std::vector<std::string>{"*"} : groups;
+}
+
+Json Figures::verdict_of(const GateSpec& gate, std::size_t model, const std::string& group) const {
+  const TaskSpec& task = graph_.tasks[gate.task];
+  const MetricOutput* output = output_of(task, gate.metric);
+  const bool is_absolute = gate.threshold == Threshold::kMin || gate.threshold == Threshold::kMax;
+  const std::string& name = graph_.models[model].name;
+  const Json* entry = find(is_absolute ? results_.records : results_.comparisons, name, task.name,
+                           gate.metric, group);
+  Judgement judgement;
+  judgement.allowed = gate.bound.value;
+  judgement.observed = kUnknown;
+  if (entry == nullptr) {
+    judgement.text = "there is no figure: it was not measured";
+  } else {
+    const double baseline = is_absolute ? kUnknown : number_in(*entry, "baseline_value");
+    judgement = judge(gate.threshold, gate.bound, output->less_is_better, baseline,
+                      number_in(*entry, "value"));
+  }
+  if (const std::string gap = what_is_missing(gate, model, is_absolute); !gap.empty()) {
+    judgement.verdict = Verdict::kInconclusive;
+    judgement.text += "; " + gap;
+  }
+  return {{"task", task.name},
+          {"metric", gate.metric},
+          {"group", name_or_null(group)},
+          {"variant", name},
+          {"verdict", to_string(judgement.verdict)},
+          {"threshold", threshold_text(gate)},
+          {"observed", number(judgement.observed)},
+          {"allowed", number(judgement.allowed)},
+          {"text", judgement.text}};
+}
+
+/// Why the rows behind a gate are not all there, or "".
+std::string Figures::what_is_missing(const GateSpec& gate, std::size_t model,
+                                     bool is_absolute) const {
+  std::vector<std::size_t> needed{model};
+  if (!is_absolute) needed.push_back(*graph_.baseline);
+  for (const std::size_t i : needed) {
+    const TaskOutcome* found = outcome(i, gate.task);
+    if (found == nullptr || found->status == Status::kComplete) continue;
+    return graph_.models[i].name + " scored only " + std::to_string(found->counts.scored) + " of " +
+           std::to_string(found->counts.items) + " items";
+  }
+  return "";
+}
+
+Results Figures::results() const {
+  Results all = results_;
+  if (graph_.baseline) {
+    for (const auto& [model, outcome] : variants_) all.quality.push_back(quality_of(model));
+  }
+  for (const GateSpec& gate : graph_.gates) {
+    for (const std::size_t model : gate.candidates) {
+      for (const std::string& group : groups_for(gate)) {
+        all.verdicts.push_back(verdict_of(gate, model, group));
+      }
+    }
+  }
+  return all;
+}
+
+}  // namespace assay::host

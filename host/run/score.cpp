@@ -1,0 +1,303 @@
+#include "host/run/score.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+
+#include "host/protocol/protocol.hpp"
+#include "host/stats/measure.hpp"
+#include "host/store/files.hpp"
+#include "host/store/rows.hpp"
+#include "host/text/text.hpp"
+
+namespace assay::host {
+namespace {
+
+// A unit is scored in one call, so that the backend can order and pack it, and held in memory.
+constexpr std::uint64_t kUnitTokens = 1 << 18;
+constexpr std::uint64_t kUnitItems = 2048;
+
+class Stopwatch {
+ public:
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+std::uint64_t tokens_of(const PreparedItem& item) {
+  std::uint64_t n = 0;
+  for (const Span& span : item.spans) n += span.tokens.size();
+  return n;
+}
+
+/// A full disk under the output folder: after it no other task or variant can be written either.
+bool ends_the_run(const Failure& failure, const std::filesystem::path& out) {
+  return failure.code == ASSAY_RESOURCE_EXHAUSTED && failure.where.starts_with(out.string());
+}
+
+void count(const Json& row, ItemCounts& counts) {
+  const std::string status = row.at("status");
+  const auto truncated = row.at("truncated_tokens").get<std::uint64_t>();
+  counts.truncated += truncated > 0 ? 1 : 0;
+  counts.truncated_tokens += truncated;
+  counts.boundary_differs += row.value("boundary_differs", std::uint64_t{0});
+  if (status == "ok") {
+    ++counts.scored;
+  } else if (status.starts_with("empty")) {
+    ++counts.empty;
+  } else {
+    ++counts.failed;
+  }
+}
+
+std::string sentence_for(const std::string& status) {
+  if (status == "too_long") return "what is to be scored is longer than the model's context";
+  if (status == "not_finite") return "the backend gave a log-probability that is not finite";
+  return status;
+}
+
+/// Writes each metric's samples of these rows into them.
+void add_samples(const TaskSpec& task, std::vector<Json>& rows, std::uint64_t seed) {
+  RowTable table(task);
+  std::vector<std::size_t> positions;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (table.add(rows[i])) positions.push_back(i);
+    rows[i]["metrics"] = Json::object();
+  }
+  for (const MetricSpec& metric : task.metrics) {
+    // A metric that fails is told once, when its figures are made from the rows.
+    const auto measured = measure(metric, table, all_rows(table), seed);
+    if (!measured) continue;
+    for (std::size_t output = 0; output < metric.outputs.size(); ++output) {
+      const auto& samples = measured->samples[output];
+      for (std::size_t i = 0; i < samples.size(); ++i) {
+        if (samples[i] == samples[i]) {
+          rows[positions[i]]["metrics"][metric.outputs[output].name] = samples[i];
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+std::string_view to_string(Status status) {
+  switch (status) {
+    case Status::kComplete:
+      return "complete";
+    case Status::kPartial:
+      return "partial";
+    case Status::kFailed:
+      return "failed";
+  }
+  return "";
+}
+
+std::filesystem::path rows_path(const std::filesystem::path& out, const std::string& variant,
+                                const std::string& task) {
+  return out / "rows" / variant / (task + ".jsonl.zst");
+}
+
+/// Items scored in one call: their requests, and the answers as they come.
+struct Scoring::Unit {
+  struct Slot {
+    PreparedItem item;
+    std::vector<Score> scores;
+    std::uint64_t open = 0;
+    std::optional<Failure> failure;
+  };
+  std::vector<Slot> slots;
+  std::vector<ScoreRequest> requests;
+  std::vector<std::pair<std::size_t, std::size_t>> owner;  // by request id: slot, span
+
+  void add(PreparedItem item, Protocol protocol, std::uint64_t max_context) {
+    auto made = requests_of(item, protocol, max_context, requests.size());
+    Slot slot;
+    slot.open = made.size();
+    slot.scores.resize(made.size());
+    for (std::size_t span = 0; span < made.size(); ++span) {
+      owner.emplace_back(slots.size(), span);
+      requests.push_back(std::move(made[span]));
+    }
+    slot.item = std::move(item);
+    slots.push_back(std::move(slot));
+  }
+
+  /// Whether this was the last open request of its item.
+  bool take(std::uint64_t id, Result<Score> score) {
+    Slot& slot = slots[owner[id].first];
+    if (score) {
+      slot.scores[owner[id].second] = std::move(*score);
+    } else {
+      slot.failure = std::move(score).error();
+    }
+    return --slot.open == 0;
+  }
+};
+
+Scoring::Scoring(const Graph& graph, std::filesystem::path out, ProgressStyle progress,
+                 const std::atomic<bool>& cancelled)
+    : graph_(graph),
+      out_(std::move(out)),
+      progress_(progress),
+      cancelled_(cancelled),
+      sources_(graph, out_, cancelled) {}
+
+void Scoring::note(const ModelSpec& model, const std::string& task, Failure failure) {
+  failures_.push_back({model.name, task, std::nullopt, std::move(failure)});
+}
+
+Result<VariantOutcome> Scoring::variant(std::size_t index) {
+  const ModelSpec& model = graph_.models[index];
+  VariantOutcome outcome;
+  const auto give_up = [&](Failure failure) {
+    note(model, "", std::move(failure));
+    return outcome;
+  };
+  auto tokenizer = Tokenizer::open(model.path);
+  if (!tokenizer) return give_up(std::move(tokenizer).error());
+  outcome.tokenizer_fingerprint = tokenizer->fingerprint();
+  auto session = open_in_process(model, graph_.seed, cancelled_);
+  if (!session) return give_up(std::move(session).error());
+  const Stopwatch loading;
+  std::uint64_t longest = 0;
+  for (const TaskSpec& spec : graph_.tasks) longest = std::max(longest, spec.perplexity.window);
+  auto info = (*session)->load(longest);
+  if (!info) return give_up(std::move(info).error());
+  outcome.load_seconds = loading.seconds();
+  outcome.info = *info;
+
+  outcome.status = Status::kComplete;
+  for (std::size_t t = 0; t < graph_.tasks.size(); ++t) {
+    const auto& models = graph_.tasks[t].models;
+    if (std::find(models.begin(), models.end(), index) == models.end()) continue;
+    if (cancelled_) {
+      outcome.status = Status::kPartial;
+      break;
+    }
+    auto scored = task(t, model, *info, *tokenizer, **session);
+    if (!scored && scored.error().code != ASSAY_CANCELLED) {
+      if (ends_the_run(scored.error(), out_)) return std::move(scored).error();
+      note(model, graph_.tasks[t].name, std::move(scored).error());
+      outcome.status = Status::kFailed;
+      continue;
+    }
+    if (scored) outcome.tasks[t] = *scored;
+    const bool is_partial = !scored || scored->status == Status::kPartial;
+    if (is_partial && outcome.status == Status::kComplete) outcome.status = Status::kPartial;
+    if (scored && scored->status == Status::kFailed) {
+      outcome.status = Status::kFailed;
+      break;
+    }
+  }
+  return outcome;
+}
+
+Result<Scoring::Prepared*> Scoring::prepared(std::size_t index, const Tokenizer& tokenizer) {
+  const TaskSpec& spec = graph_.tasks[index];
+  const auto key = std::pair(index, tokenizer.fingerprint());
+  if (const auto found = prepared_.find(key); found != prepared_.end()) return &found->second;
+  auto items = sources_.records(spec.dataset);
+  if (!items) return std::move(items).error();
+  auto shots = *items;
+  if (spec.protocol == Protocol::kMultipleChoice && spec.multiple_choice.shots > 0) {
+    auto pool = sources_.records(spec.multiple_choice.shots_from);
+    if (!pool) return std::move(pool).error();
+    shots = *pool;
+  }
+  auto spool = Spool::create(out_);
+  if (!spool) return std::move(spool).error();
+  {
+    Progress progress(progress_, "tokenizing " + spec.name, items->size);
+    auto done = prepare(spec, tokenizer, *items, shots, [&](PreparedItem item) -> Result<void> {
+      if (cancelled_) return Failure{ASSAY_CANCELLED, "interrupted while tokenizing " + spec.name};
+      progress.advance();
+      return spool->append(to_bytes(item));
+    });
+    if (!done) return std::move(done).error();
+  }
+  // With `join` the limit has already cut the documents that were joined.
+  const bool is_joined = spec.protocol == Protocol::kPerplexity && spec.perplexity.join;
+  const std::uint64_t n = spool->size();
+  const std::uint64_t to_score = spec.limit == 0 || is_joined ? n : std::min(n, spec.limit);
+  return &prepared_.emplace(key, Prepared{std::move(*spool), to_score}).first->second;
+}
+
+Result<TaskOutcome> Scoring::task(std::size_t index, const ModelSpec& model, const ModelInfo& info,
+                                  const Tokenizer& tokenizer, Session& session) {
+  const TaskSpec& spec = graph_.tasks[index];
+  if (spec.protocol == Protocol::kPerplexity && info.max_context > 0 &&
+      spec.perplexity.window > info.max_context) {
+    return Failure{ASSAY_FAILED_PRECONDITION,
+                   "task." + spec.name + ": window = " + std::to_string(spec.perplexity.window) +
+                       " is longer than the context of model." + model.name + ", " +
+                       std::to_string(info.max_context) + " tokens; use a window of at most that"};
+  }
+  auto items = prepared(index, tokenizer);
+  if (!items) return std::move(items).error();
+  const std::filesystem::path path = rows_path(out_, model.name, spec.name);
+  if (auto made = make_folder(path.parent_path()); !made) return std::move(made).error();
+  auto writer = RowWriter::create(path);
+  if (!writer) return std::move(writer).error();
+
+  TaskOutcome outcome;
+  outcome.status = Status::kComplete;
+  outcome.counts.items = (*items)->to_score;
+  const Stopwatch scoring;
+  Progress progress(progress_, "scoring " + model.name + " on " + spec.name, outcome.counts.items);
+  std::uint64_t next = 0;
+  while (next < outcome.counts.items && outcome.status == Status::kComplete) {
+    Unit unit;
+    for (std::uint64_t tokens = 0;
+         next < outcome.counts.items && tokens < kUnitTokens && unit.slots.size() < kUnitItems;) {
+      auto bytes = (*items)->spool.read(next++);
+      if (!bytes) return std::move(bytes).error();
+      PreparedItem item = prepared_from_bytes(*bytes);
+      tokens += tokens_of(item);
+      unit.add(std::move(item), spec.protocol, info.max_context);
+    }
+    const auto sink = [&](std::uint64_t id, Result<Score> score) {
+      if (unit.take(id, std::move(score))) progress.advance();
+    };
+    auto ran = session.score(unit.requests, sink);
+    if (!ran && ran.error().code != ASSAY_CANCELLED) {
+      note(model, spec.name, ran.error());
+      outcome.status = Status::kFailed;
+    }
+
+    std::vector<Json> rows;
+    for (Unit::Slot& slot : unit.slots) {
+      if (slot.failure && (slot.failure->code == ASSAY_CANCELLED || !ran)) {
+        if (outcome.status == Status::kComplete) outcome.status = Status::kPartial;
+        continue;
+      }
+      const std::uint64_t item = slot.item.index;
+      const std::string status = slot.failure ? "failed" : slot.item.status;
+      Json row = status == "ok" ? finish_row(std::move(slot.item), spec.protocol, slot.scores)
+                                : failed_row(std::move(slot.item), status);
+      count(row, outcome.counts);
+      const std::string ended = row.at("status");
+      if (ended != "ok" && !ended.starts_with("empty") &&
+          outcome.counts.failed <= kMaxItemFailures) {
+        Failure failure = slot.failure.value_or(Failure{ASSAY_INTERNAL, sentence_for(ended)});
+        failures_.push_back({model.name, spec.name, item, std::move(failure)});
+      }
+      rows.push_back(std::move(row));
+    }
+    add_samples(spec, rows, spec.seed);
+    for (const Json& row : rows) {
+      if (auto written = writer->write(row); !written) return std::move(written).error();
+    }
+    if (cancelled_ && next < outcome.counts.items && outcome.status == Status::kComplete) {
+      outcome.status = Status::kPartial;
+    }
+  }
+  outcome.score_seconds = scoring.seconds();
+  if (auto closed = writer->close(); !closed) return std::move(closed).error();
+  return outcome;
+}
+
+}  // namespace assay::host

@@ -56,7 +56,8 @@ class Instance {
   std::unique_ptr<State> state_;
 };
 
-/// The Failure a plugin reported, prefixed with who said it. Makes up a sentence where it left none.
+/// The Failure a plugin reported, prefixed with who said it. Makes up a sentence where it left
+/// none.
 Failure failure_from(const Component& component, assay_status status, const assay_error& error);
 
 }  // namespace assay::host

@@ -1,0 +1,26 @@
+# Checks formatting: cmake -D ROOT=<source tree> -P format.cmake. Other versions of clang-format lay out some lines
+# differently, so only 14, Debian 12's, decides.
+find_program(clang_format NAMES clang-format-14 clang-format)
+if(clang_format)
+  execute_process(COMMAND ${clang_format} --version OUTPUT_VARIABLE version)
+endif()
+if(NOT version MATCHES "version 14\\.")
+  message(NOTICE "skipped: clang-format 14 is not here (Debian package clang-format-14)")
+  return()
+endif()
+
+foreach(tree host sdk plugins tests)
+  file(GLOB_RECURSE more ${ROOT}/${tree}/*.h ${ROOT}/${tree}/*.hpp ${ROOT}/${tree}/*.c ${ROOT}/${tree}/*.cpp)
+  list(APPEND files ${more})
+endforeach()
+list(FILTER files EXCLUDE REGEX "/target/|^${ROOT}/tests/data/")
+execute_process(COMMAND ${clang_format} --dry-run --Werror --style=file ${files}
+                RESULT_VARIABLE status ERROR_VARIABLE said)
+if(NOT status EQUAL 0)
+  string(REGEX MATCHALL "[^\n:]+:[0-9]+:[0-9]+: error" places "${said}")
+  list(TRANSFORM places REPLACE ":.*" "")
+  list(REMOVE_DUPLICATES places)
+  string(REPLACE ";" "\n" places "${places}")
+  message(NOTICE "not formatted:\n${places}\nhelp: ${clang_format} -i FILE")
+  message(FATAL_ERROR "a file is not formatted")
+endif()

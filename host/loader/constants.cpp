@@ -86,9 +86,10 @@ struct Reader {
   }
 
   Result<void> check_option(const assay_option& option, std::set<std::string_view>& names) const {
-    auto checked = check_size(option.struct_size, kOptionSize, "an option");
+    auto checked = check_size(option.struct_size, kOptionSize, "one of its options");
     if (!checked) return checked;
-    if (option.name == nullptr || *option.name == '\0') return broken("an option has no name");
+    if (option.name == nullptr || *option.name == '\0')
+      return broken("one of its options has no name");
     const std::string what = "option " + quoted(option.name);
     if (utf8_fault(option.name)) return broken(what + " is not UTF-8");
     if (!names.insert(option.name).second) return broken(what + " is declared twice");
@@ -109,9 +110,10 @@ struct Reader {
 
   Result<void> check_column(const assay_column& column, const std::string& kind,
                             std::set<std::string_view>& names) const {
-    auto checked = check_size(column.struct_size, kColumnSize, "a " + kind);
+    auto checked = check_size(column.struct_size, kColumnSize, "one of its " + kind + "s");
     if (!checked) return checked;
-    if (column.name == nullptr || *column.name == '\0') return broken("a " + kind + " has no name");
+    if (column.name == nullptr || *column.name == '\0')
+      return broken("one of its " + kind + "s has no name");
     const std::string what = kind + " " + quoted(column.name);
     if (utf8_fault(column.name)) return broken(what + " is not UTF-8");
     if (!names.insert(column.name).second) return broken(what + " is declared twice");
@@ -208,7 +210,7 @@ Result<void> check_api(const assay_component& component) {
 }
 
 Result<void> Reader::check_component(const assay_component& component) const {
-  auto checked = check_size(component.struct_size, kComponentSize, "a component");
+  auto checked = check_size(component.struct_size, kComponentSize, "one of its components");
   if (!checked) return checked;
   checked = check_id(component.id, "a component's id");
   if (!checked) return checked;

@@ -1,0 +1,294 @@
+#include "host/loader/instance.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <filesystem>
+#include <mutex>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "host/core/utf8.hpp"
+#include "host/loader/config.hpp"
+#include "host/log/log.hpp"
+
+namespace assay::host {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kBetweenProgress = std::chrono::milliseconds(100);
+
+std::string_view view(assay_str text) {
+  return text.ptr != nullptr ? std::string_view(text.ptr, text.len) : std::string_view();
+}
+
+/// What the functions of the host table work on.
+class Host {
+ public:
+  explicit Host(const Lease& lease) : lease_(lease) {
+    table_.struct_size = sizeof table_;
+    table_.abi_minor = ASSAY_ABI_MINOR;
+    table_.ctx = this;
+    table_.name = "assay";
+    table_.version = ASSAY_VERSION;
+    table_.log = log_line;
+    table_.cancelled = is_cancelled;
+    table_.progress = report_progress;
+    table_.extension = no_extension;
+    set_getters(table_);
+  }
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
+
+  const assay_host* table() const { return &table_; }
+  const Lease& lease() const { return lease_; }
+
+ private:
+  static Host& of(const assay_host* host) { return *static_cast<Host*>(host->ctx); }
+
+  static void log_line(const assay_host* host, assay_level level, assay_str text) noexcept {
+    try {
+      log_from_plugin(of(host).lease_.node, level, view(text));
+    } catch (const std::exception&) {
+      // A line that cannot be written is lost; the plugin has no use for the reason.
+    }
+  }
+
+  static std::int32_t is_cancelled(const assay_host* host) noexcept {
+    const std::atomic<bool>* flag = of(host).lease_.cancelled;
+    return flag != nullptr && flag->load(std::memory_order_relaxed) ? 1 : 0;
+  }
+
+  static void report_progress(const assay_host* host, double fraction, assay_str what) noexcept {
+    Host& self = of(host);
+    if (!self.lease_.on_progress) return;
+    try {
+      const std::scoped_lock hold(self.progress_lock_);
+      const auto now = Clock::now();
+      if (fraction < 1 && now - self.last_progress_ < kBetweenProgress) return;
+      self.last_progress_ = now;
+      // Written so that NaN becomes 0 as well.
+      const double part = fraction > 0 ? std::min(fraction, 1.0) : 0.0;
+      self.lease_.on_progress(part, view(what));
+    } catch (const std::exception&) {
+      // As with a log line.
+    }
+  }
+
+  static const void* no_extension(const assay_host*, const char*) noexcept { return nullptr; }
+
+  Lease lease_;
+  assay_host table_{};
+  std::mutex progress_lock_;
+  Clock::time_point last_progress_{};
+};
+
+/// A private folder that goes with its owner.
+class Scratch {
+ public:
+  static Result<Scratch> make() {
+    std::error_code error;
+    const std::filesystem::path parent = std::filesystem::temp_directory_path(error);
+    if (error) {
+      return Failure{ASSAY_UNAVAILABLE,
+                     "cannot make a scratch folder: TMPDIR does not name a folder; set it to one "
+                     "that can be written",
+                     "TMPDIR"};
+    }
+    std::string name = parent / "assay-XXXXXX";
+    if (mkdtemp(name.data()) == nullptr) {
+      const std::string reason = std::generic_category().message(errno);
+      return Failure{ASSAY_UNAVAILABLE,
+                     "cannot make a scratch folder in " + parent.string() + ": " + reason +
+                         "; set TMPDIR to a folder that can be written",
+                     parent.string()};
+    }
+    return Scratch(std::move(name));
+  }
+  Scratch(Scratch&& other) noexcept : name_(std::exchange(other.name_, {})) {}
+  Scratch& operator=(Scratch&&) = delete;
+  ~Scratch() {
+    if (name_.empty()) return;
+    std::error_code error;
+    std::filesystem::remove_all(name_, error);
+    if (error) {
+      log(LogLevel::kWarn, "cannot remove the scratch folder " + name_ + ": " + error.message());
+    }
+  }
+
+  assay_str as_str() const { return {name_.data(), name_.size()}; }
+
+ private:
+  explicit Scratch(std::string name) : name_(std::move(name)) {}
+  std::string name_;
+};
+
+assay_error empty_error() {
+  assay_error error{};
+  error.struct_size = sizeof error;
+  return error;
+}
+
+/// Runs a plugin's function. The contract forbids exceptions; one that comes through all the same
+/// is a failure of that plugin, not the end of the host.
+template <class Call>
+Result<assay_status> guarded(const Component& component, const char* function, Call&& call) {
+  const auto threw = [&](const std::string& what) {
+    return Failure{ASSAY_INTERNAL, std::string(component.id()) + ": misbehaviour: " + function +
+                                       " let an exception out" + what};
+  };
+  try {
+    return call();
+  } catch (const std::exception& exception) {
+    return threw(": " + mended_utf8(exception.what()));
+  } catch (...) {
+    return threw("");
+  }
+}
+
+std::string status_name(assay_status status) {
+  switch (status) {
+    case ASSAY_OK:
+      return "OK";
+    case ASSAY_CANCELLED:
+      return "CANCELLED";
+    case ASSAY_INVALID_ARGUMENT:
+      return "INVALID_ARGUMENT";
+    case ASSAY_DEADLINE_EXCEEDED:
+      return "DEADLINE_EXCEEDED";
+    case ASSAY_NOT_FOUND:
+      return "NOT_FOUND";
+    case ASSAY_RESOURCE_EXHAUSTED:
+      return "RESOURCE_EXHAUSTED";
+    case ASSAY_FAILED_PRECONDITION:
+      return "FAILED_PRECONDITION";
+    case ASSAY_ABORTED:
+      return "ABORTED";
+    case ASSAY_UNIMPLEMENTED:
+      return "UNIMPLEMENTED";
+    case ASSAY_INTERNAL:
+      return "INTERNAL";
+    case ASSAY_UNAVAILABLE:
+      return "UNAVAILABLE";
+    default:
+      return "status " + std::to_string(status);
+  }
+}
+
+/// A fixed-size text of a plugin: it may fill the whole array, and be cut inside a character.
+template <std::size_t N>
+std::string text_of(const char (&text)[N]) {
+  return mended_utf8({text, strnlen(text, N)});
+}
+
+/// The function as a type that may throw, so that a thrown exception can be caught at all.
+template <class... Arguments>
+using MayThrow = assay_status (*)(Arguments...);
+
+}  // namespace
+
+struct Instance::State {
+  State(const Component& of, const Lease& lease, Scratch folder)
+      : component(of), host(lease), scratch(std::move(folder)), device(lease.device) {
+    resources.struct_size = sizeof resources;
+    resources.threads = std::max(lease.threads, 1u);
+    resources.host_bytes = lease.host_bytes;
+    resources.device = device;
+    resources.seed = lease.seed;
+    resources.scratch_dir = scratch.as_str();
+    resources.devices = &device;
+    resources.n_devices = 1;
+  }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  ~State() {
+    if (self != nullptr) component.constants->destroy(self);
+  }
+
+  Component component;
+  Host host;
+  Scratch scratch;  // before self: outlives it
+  assay_device device;
+  assay_resources resources{};
+  void* self = nullptr;
+};
+
+Result<Instance> Instance::create(const Component& component, const Json& options,
+                                  const Lease& lease) {
+  auto scratch = Scratch::make();
+  if (!scratch) return std::move(scratch).error();
+  auto state = std::make_unique<State>(component, lease, *std::move(scratch));
+
+  assay_config config;
+  config.options = &options;
+  assay_error error = empty_error();
+  void* self = nullptr;
+  const MayThrow<const assay_host*, const assay_config*, const assay_resources*, void**,
+                 assay_error*>
+      function = component.constants->create;
+  const auto status = guarded(component, "create", [&] {
+    return function(state->host.table(), &config, &state->resources, &self, &error);
+  });
+  if (!status) return status.error();
+  if (*status != ASSAY_OK) {
+    if (self != nullptr) {
+      log(LogLevel::kWarn, "misbehaviour plugin=" + std::string(component.id()) +
+                               " rule=\"a failed create leaves *self NULL\"");
+    }
+    return failure_from(component, *status, error);
+  }
+  if (self == nullptr) {
+    return Failure{ASSAY_INTERNAL, std::string(component.id()) +
+                                       ": misbehaviour: create answered OK and made no instance"};
+  }
+  state->self = self;
+  return Instance(std::move(state));
+}
+
+Instance::Instance(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Instance::Instance(Instance&&) noexcept = default;
+Instance& Instance::operator=(Instance&&) noexcept = default;
+Instance::~Instance() = default;
+
+const Component& Instance::component() const { return state_->component; }
+void* Instance::self() const { return state_->self; }
+
+Result<assay_resources> Instance::estimate(const Component& component, const Json& options,
+                                           const Lease& lease, const assay_job& job) {
+  const auto& api = *static_cast<const assay_backend_v1*>(component.constants->api);
+  if (component.constants->kind != ASSAY_BACKEND || api.estimate == nullptr) {
+    return Failure{ASSAY_UNIMPLEMENTED,
+                   std::string(component.id()) + ": does not tell what it would need"};
+  }
+  Host host(lease);
+  assay_config config;
+  config.options = &options;
+  assay_error error = empty_error();
+  assay_resources need{};
+  need.struct_size = sizeof need;
+  const MayThrow<const assay_host*, const assay_config*, const assay_job*, assay_resources*,
+                 assay_error*>
+      function = api.estimate;
+  const auto status = guarded(component, "estimate",
+                              [&] { return function(host.table(), &config, &job, &need, &error); });
+  if (!status) return status.error();
+  if (*status != ASSAY_OK) return failure_from(component, *status, error);
+  need.devices = nullptr;
+  return need;
+}
+
+Failure failure_from(const Component& component, assay_status status, const assay_error& error) {
+  const std::string where = text_of(error.where);
+  std::string text = text_of(error.text);
+  if (text.empty()) text = "failed with " + status_name(status) + " and left no text";
+  return {status,
+          std::string(component.id()) + ": " + text + (where.empty() ? "" : " (" + where + ")"),
+          where};
+}
+
+}  // namespace assay::host

@@ -1,0 +1,5 @@
+/* A library like any other. */
+#include <assay/abi.h>
+
+ASSAY_EXPORT int answer(void);
+int answer(void) { return 42; }

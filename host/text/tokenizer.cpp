@@ -1,0 +1,251 @@
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <system_error>
+#include <utility>
+
+#include "host/core/hash.hpp"
+#include "host/text/crate_call.hpp"
+#include "host/text/text.hpp"
+
+namespace assay::host {
+namespace {
+
+struct Close {
+  void operator()(assay_text_tokenizer* tokenizer) const { assay_text_tokenizer_close(tokenizer); }
+};
+using Handle = std::unique_ptr<assay_text_tokenizer, Close>;
+
+/// A special token of the model. No id: the model has none.
+struct Special {
+  std::optional<std::int32_t> id;
+  std::string text;
+};
+
+/// The documents beside tokenizer.json that may name special tokens; null where there is no file.
+struct Documents {
+  std::filesystem::path dir;
+  Json tokenizer_config;
+  Json special_tokens_map;
+  Json config;
+};
+
+Result<std::string> read(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) {
+    return Failure{ASSAY_NOT_FOUND, path.string() + ": cannot be opened for reading",
+                   path.string()};
+  }
+  std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  if (in.bad()) {
+    return Failure{ASSAY_UNAVAILABLE, path.string() + ": cannot be read to its end", path.string()};
+  }
+  return bytes;
+}
+
+Result<Json> read_document(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return Json();
+  auto bytes = read(path);
+  if (!bytes) return std::move(bytes).error();
+  try {
+    Json document = Json::parse(*bytes);
+    if (document.is_object()) return document;
+    return Failure{ASSAY_INVALID_ARGUMENT,
+                   path.string() + ": must hold a JSON object, but holds " + document.type_name(),
+                   path.string()};
+  } catch (const Json::exception& e) {
+    return Failure{ASSAY_INVALID_ARGUMENT, path.string() + ": not valid JSON: " + e.what(),
+                   path.string()};
+  }
+}
+
+Result<Documents> read_documents(const std::filesystem::path& dir) {
+  Documents documents{dir, {}, {}, {}};
+  for (auto [name, document] : {std::pair{"tokenizer_config.json", &documents.tokenizer_config},
+                                std::pair{"special_tokens_map.json", &documents.special_tokens_map},
+                                std::pair{"config.json", &documents.config}}) {
+    auto found = read_document(dir / name);
+    if (!found) return std::move(found).error();
+    *document = std::move(*found);
+  }
+  return documents;
+}
+
+/// "key": "<s>" or "key": {"content": "<s>", ...}, looked up in the vocabulary.
+Result<Special> special_by_text(const assay_text_tokenizer& tokenizer,
+                                const std::filesystem::path& path, const std::string& key,
+                                const Json& value) {
+  if (value.is_null()) return Special{};
+  const Json& text = value.is_object() && value.contains("content") ? value["content"] : value;
+  if (!text.is_string()) {
+    return Failure{ASSAY_INVALID_ARGUMENT,
+                   path.string() + ": " + key + " must be a text or an object with \"content\"",
+                   path.string()};
+  }
+  Special special{std::nullopt, text.get<std::string>()};
+  const std::int32_t id = assay_text_token_id(&tokenizer, borrowed(special.text));
+  if (id < 0) {
+    return Failure{
+        ASSAY_INVALID_ARGUMENT,
+        path.string() + ": " + key + " \"" + special.text +
+            "\" is not in the vocabulary of tokenizer.json; correct the name, or add the "
+            "token to added_tokens there",
+        path.string()};
+  }
+  special.id = id;
+  return special;
+}
+
+/// "key": 1 or "key": [1, 2], of which the first counts.
+Result<Special> special_by_id(const assay_text_tokenizer& tokenizer,
+                              const std::filesystem::path& path, const std::string& key,
+                              const Json& value) {
+  if (value.is_null()) return Special{};
+  const Json& number = value.is_array() && !value.empty() ? value.front() : value;
+  if (!number.is_number_integer()) {
+    return Failure{ASSAY_INVALID_ARGUMENT,
+                   path.string() + ": " + key + " must be a token id or a list of them",
+                   path.string()};
+  }
+  const auto id = number.get<std::int64_t>();
+  CrateBuffer text;
+  if (id < 0 || id > INT32_MAX ||
+      assay_text_token_text(&tokenizer, static_cast<std::uint32_t>(id), text.out()) !=
+          ASSAY_TEXT_OK) {
+    return Failure{
+        ASSAY_INVALID_ARGUMENT,
+        path.string() + ": " + key + " " + std::to_string(id) +
+            " is not a token of tokenizer.json; correct the number, or name the token in "
+            "tokenizer_config.json",
+        path.string()};
+  }
+  return Special{static_cast<std::int32_t>(id), std::string(text.text())};
+}
+
+/// The first document that has the key decides, a null included.
+Result<Special> find_special(const assay_text_tokenizer& tokenizer, const Documents& documents,
+                             const std::string& key) {
+  if (documents.tokenizer_config.contains(key)) {
+    return special_by_text(tokenizer, documents.dir / "tokenizer_config.json", key,
+                           documents.tokenizer_config[key]);
+  }
+  if (documents.special_tokens_map.contains(key)) {
+    return special_by_text(tokenizer, documents.dir / "special_tokens_map.json", key,
+                           documents.special_tokens_map[key]);
+  }
+  const std::string id_key = key + "_id";
+  if (documents.config.contains(id_key)) {
+    return special_by_id(tokenizer, documents.dir / "config.json", id_key,
+                         documents.config[id_key]);
+  }
+  return Special{};
+}
+
+Result<Handle> open_crate(const std::filesystem::path& path, std::string_view bytes) {
+  assay_text_tokenizer* tokenizer = nullptr;
+  CrateBuffer reason;
+  const std::int32_t status = assay_text_tokenizer_open(borrowed(bytes), &tokenizer, reason.out());
+  if (status == ASSAY_TEXT_OK) return Handle(tokenizer);
+  Failure failure = failure_of(status, reason,
+                               path.string() + ": not a tokenizer of the HF tokenizers library: ");
+  failure.text += "; save it again with the library that made it";
+  failure.where = path.string();
+  return failure;
+}
+
+std::string fingerprint_of(std::string_view tokenizer_json, const Special& bos,
+                           const Special& eos) {
+  const auto id = [](const Special& special) { return special.id ? *special.id : -1; };
+  return sha256(sha256(tokenizer_json) + " bos " + std::to_string(id(bos)) + " eos " +
+                std::to_string(id(eos)));
+}
+
+}  // namespace
+
+struct Tokenizer::State {
+  Handle handle;
+  Special bos;
+  Special eos;
+  std::string fingerprint;
+};
+
+Tokenizer::Tokenizer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
+Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
+Tokenizer::~Tokenizer() = default;
+
+Result<Tokenizer> Tokenizer::open(const std::filesystem::path& model_dir) {
+  const std::filesystem::path path = model_dir / "tokenizer.json";
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) {
+    return Failure{ASSAY_NOT_FOUND,
+                   model_dir.string() +
+                       ": has no tokenizer.json; copy the one of the model there, or make it with "
+                       "transformers: AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)",
+                   path.string()};
+  }
+  auto bytes = read(path);
+  if (!bytes) return std::move(bytes).error();
+  auto handle = open_crate(path, *bytes);
+  if (!handle) return std::move(handle).error();
+  auto documents = read_documents(model_dir);
+  if (!documents) return std::move(documents).error();
+  auto bos = find_special(**handle, *documents, "bos_token");
+  if (!bos) return std::move(bos).error();
+  auto eos = find_special(**handle, *documents, "eos_token");
+  if (!eos) return std::move(eos).error();
+  auto state = std::make_unique<State>();
+  state->fingerprint = fingerprint_of(*bytes, *bos, *eos);
+  state->handle = std::move(*handle);
+  state->bos = std::move(*bos);
+  state->eos = std::move(*eos);
+  return Tokenizer(std::move(state));
+}
+
+Result<Encoding> Tokenizer::encode(std::string_view text, AddSpecial special) const {
+  CrateBuffer out;
+  const std::int32_t status = assay_text_encode(state_->handle.get(), borrowed(text),
+                                                special == AddSpecial::kByRule ? 1 : 0, out.out());
+  if (status != ASSAY_TEXT_OK) return failure_of(status, out, "the text cannot be tokenized: ");
+  const auto* tokens = static_cast<const assay_text_token*>(out.data());
+  const std::size_t count = out.text().size() / sizeof(assay_text_token);
+  Encoding encoding;
+  encoding.ids.reserve(count);
+  encoding.end_bytes.reserve(count);
+  std::uint64_t end = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    // Never back and never past the text: added tokens say 0, and the parts of one character split
+    // into bytes all say the character's end.
+    end = std::max(end, std::min<std::uint64_t>(tokens[i].end_byte, text.size()));
+    encoding.ids.push_back(tokens[i].id);
+    encoding.end_bytes.push_back(end);
+  }
+  return encoding;
+}
+
+Result<std::string> Tokenizer::decode(std::span<const std::int32_t> ids, bool skip_special) const {
+  std::vector<std::uint32_t> unsigned_ids;
+  unsigned_ids.reserve(ids.size());
+  for (const std::int32_t id : ids) {
+    if (id < 0) {
+      return Failure{ASSAY_INVALID_ARGUMENT,
+                     "token id " + std::to_string(id) + " cannot be decoded: ids start at 0"};
+    }
+    unsigned_ids.push_back(static_cast<std::uint32_t>(id));
+  }
+  CrateBuffer out;
+  const std::int32_t status =
+      assay_text_decode(state_->handle.get(), unsigned_ids.data(), unsigned_ids.size(),
+                        skip_special ? 1 : 0, out.out());
+  if (status != ASSAY_TEXT_OK) return failure_of(status, out, "the tokens cannot be decoded: ");
+  return std::string(out.text());
+}
+
+std::optional<std::int32_t> Tokenizer::bos() const { return state_->bos.id; }
+std::optional<std::int32_t> Tokenizer::eos() const { return state_->eos.id; }
+const std::string& Tokenizer::bos_text() const { return state_->bos.text; }
+const std::string& Tokenizer::eos_text() const { return state_->eos.text; }
+const std::string& Tokenizer::fingerprint() const { return state_->fingerprint; }
+
+}  // namespace assay::host

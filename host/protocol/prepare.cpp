@@ -388,7 +388,7 @@ class MultipleChoice {
       auto pair =
           encode_pair(tokenizer_, context, task_.multiple_choice.delimiter + choice, task_.bos);
       if (!pair) return std::move(pair).error();
-      boundaries += pair->boundary_differs ? 1 : 0;
+      boundaries += pair->boundary_differs ? 1U : 0U;
       if (pair->span.first == pair->span.tokens.size()) item.status = "empty_continuation";
       item.row["prompt_tokens"] =
           std::max(item.row["prompt_tokens"].get<std::uint64_t>(), pair->span.first);

@@ -95,7 +95,8 @@ Judgement judge(Threshold threshold, const Bound& bound, bool less_is_better, do
   judgement.verdict = holds ? Verdict::kPass : Verdict::kFail;
   const auto show = [&](double value) { return c.is_ratio ? percent(value) : number(value); };
   judgement.text = std::string(c.what) + " " + show(c.observed) + ", " +
-                   (c.holds_below ? "at most " : "at least ") + show(bound.value) + " allowed";
+                   (c.holds_below ? "at most " + show(bound.value) + " allowed"
+                                  : "at least " + show(bound.value) + " required");
   return judgement;
 }
 

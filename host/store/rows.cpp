@@ -57,8 +57,7 @@ RowWriter::~RowWriter() = default;
 Result<RowWriter> RowWriter::create(const std::filesystem::path& path) {
   auto state = std::make_unique<State>();
   state->path = path;
-  state->file =
-      ::open(part_of(path).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  state->file = ::open(part_of(path).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (state->file < 0) return write_failure(path, errno);
   return RowWriter(std::move(state));
 }

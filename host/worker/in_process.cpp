@@ -34,12 +34,14 @@ class Collector {
                        const std::uint8_t* greedy, std::uint64_t n) noexcept -> std::int32_t {
       return static_cast<Collector*>(ctx)->scores(id, first, logprobs, greedy, n);
     };
-    table_.logits = [](void*, std::uint64_t, std::uint64_t, const assay_tensor*) noexcept
-        -> std::int32_t { return 1; };
+    table_.logits = [](void*, std::uint64_t, std::uint64_t,
+                       const assay_tensor*) noexcept -> std::int32_t { return 1; };
     table_.tokens = [](void*, std::uint64_t, const std::int32_t*, const float*,
                        std::uint64_t) noexcept -> std::int32_t { return 1; };
     table_.done = [](void* ctx, std::uint64_t id, const assay_error* failure,
-                     const assay_usage*) noexcept { static_cast<Collector*>(ctx)->done(id, failure); };
+                     const assay_usage*) noexcept {
+      static_cast<Collector*>(ctx)->done(id, failure);
+    };
   }
 
   const assay_result_sink& table() const { return table_; }
@@ -105,7 +107,8 @@ class Collector {
   }
 
   std::int32_t complain(std::uint64_t id, const char* what) {
-    if (misbehaviour_.empty()) misbehaviour_ = std::string(what) + " (id " + std::to_string(id) + ")";
+    if (misbehaviour_.empty())
+      misbehaviour_ = std::string(what) + " (id " + std::to_string(id) + ")";
     return 1;
   }
 
@@ -133,8 +136,8 @@ class InProcess final : public Session {
     const assay_status status =
         instance_.api<assay_backend_v1>().load(instance_.self(), &job, &info, &error);
     if (status != ASSAY_OK) return failure_from(instance_.component(), status, error);
-    return ModelInfo{info.vocab, info.max_context, info.weight_bytes, info.bits_per_weight,
-                     info.bos,   info.eos};
+    return ModelInfo{info.vocab,           info.max_context, info.weight_bytes,
+                     info.bits_per_weight, info.bos,         info.eos};
   }
 
   Result<void> score(std::span<const ScoreRequest> requests, const ScoreSink& sink) override {
@@ -157,8 +160,8 @@ class InProcess final : public Session {
     Collector collector(requests, instance_.component(), sink);
     assay_error error{};
     error.struct_size = sizeof(error);
-    const assay_status status = instance_.api<assay_backend_v1>().run(
-        instance_.self(), &batch, &collector.table(), &error);
+    const assay_status status =
+        instance_.api<assay_backend_v1>().run(instance_.self(), &batch, &collector.table(), &error);
     if (status != ASSAY_OK) {
       Failure failure = failure_from(instance_.component(), status, error);
       collector.fail_the_rest(failure);
@@ -195,8 +198,7 @@ Result<void> check_budget(const ModelSpec& model, const Lease& lease) {
   job.struct_size = sizeof(job);
   job.want = ASSAY_CAP_SCORE;
   job.model_dir = {dir.data(), dir.size()};
-  const auto need =
-      Instance::estimate(*model.backend.component, model.backend.options, lease, job);
+  const auto need = Instance::estimate(*model.backend.component, model.backend.options, lease, job);
   if (!need) return need.error().code == ASSAY_UNIMPLEMENTED ? Result<void>{} : need.error();
   if (need->host_bytes <= model.memory_budget_bytes) return {};
   return Failure{ASSAY_RESOURCE_EXHAUSTED,
@@ -217,7 +219,8 @@ Result<std::unique_ptr<Session>> open_in_process(const ModelSpec& model, std::ui
   }
   Lease lease;
   lease.node = "model." + model.name;
-  lease.threads = model.threads > 0 ? model.threads : std::max(1u, std::thread::hardware_concurrency());
+  lease.threads =
+      model.threads > 0 ? model.threads : std::max(1u, std::thread::hardware_concurrency());
   lease.host_bytes = model.memory_budget_bytes;
   lease.device = model.device;
   lease.seed = seed;

@@ -1,0 +1,385 @@
+#include "host/stats/measure.hpp"
+
+#include <algorithm>
+#include <assay/arrow.hpp>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "host/loader/instance.hpp"
+
+namespace assay::host {
+namespace {
+
+constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+constexpr std::size_t kBatchRows = 1024;
+
+bool is_list(assay_type type) {
+  return type == ASSAY_INTS || type == ASSAY_FLOATS || type == ASSAY_TEXTS;
+}
+
+void put(const Json& value, RowColumnData& column) {
+  switch (column.type) {
+    case ASSAY_FLOAT:
+    case ASSAY_FLOATS:
+      column.floats.push_back(value.is_number() ? value.get<double>() : kUnknown);
+      break;
+    case ASSAY_INT:
+    case ASSAY_INTS:
+      column.ints.push_back(value.is_number() ? value.get<std::int64_t>() : 0);
+      break;
+    case ASSAY_BOOL:
+      column.ints.push_back(value.is_boolean() && value.get<bool>() ? 1 : 0);
+      break;
+    default:
+      column.texts.push_back(value.is_string() ? value.get<std::string>() : value.dump());
+  }
+}
+
+std::uint64_t n_values(const RowColumnData& column) {
+  return column.floats.size() + column.ints.size() + column.texts.size();
+}
+
+void add_value(const Json* value, RowColumnData& column) {
+  column.is_null.push_back(value == nullptr || value->is_null());
+  if (!is_list(column.type)) {
+    put(column.is_null.back() ? Json(nullptr) : *value, column);
+    return;
+  }
+  if (!column.is_null.back() && value->is_array()) {
+    for (const Json& element : *value) put(element, column);
+  }
+  column.ends.push_back(n_values(column));
+}
+
+Type arrow_type(assay_type type) {
+  switch (type) {
+    case ASSAY_BOOL:
+      return Type::kBool;
+    case ASSAY_INT:
+    case ASSAY_INTS:
+      return Type::kInt64;
+    case ASSAY_FLOAT:
+    case ASSAY_FLOATS:
+      return Type::kFloat64;
+    default:
+      return Type::kText;
+  }
+}
+
+Field field_of(const RowColumnData& column) {
+  const Field element{
+      is_list(column.type) ? "item" : column.name, arrow_type(column.type), {}, true};
+  if (!is_list(column.type)) return element;
+  return Field{column.name, Type::kList, {element}, true};
+}
+
+void append_element(const RowColumnData& column, std::uint64_t i, Builder& builder) {
+  switch (arrow_type(column.type)) {
+    case Type::kBool:
+      builder.append_bool(column.ints[i] != 0);
+      break;
+    case Type::kInt64:
+      builder.append_int(column.ints[i]);
+      break;
+    case Type::kFloat64:
+      builder.append_float(column.floats[i]);
+      break;
+    default:
+      builder.append_text(column.texts[i]);
+  }
+}
+
+void append_row(const RowColumnData& column, std::uint64_t row, Builder& builder) {
+  if (column.is_null[row]) {
+    builder.append_null();
+  } else if (!is_list(column.type)) {
+    append_element(column, row, builder);
+  } else {
+    for (std::uint64_t i = row == 0 ? 0 : column.ends[row - 1]; i < column.ends[row]; ++i) {
+      append_element(column, i, builder.child(0));
+    }
+    builder.end_list();
+  }
+}
+
+/// What a metric pushes, checked against what it declared.
+class Values {
+ public:
+  Values(const MetricSpec& metric, std::size_t n_rows) : metric_(metric) {
+    measured_.totals.assign(metric.outputs.size(), {kUnknown, kUnknown, 0});
+    measured_.samples.assign(metric.outputs.size(), std::vector<double>(n_rows, kUnknown));
+    has_total_.assign(metric.outputs.size(), false);
+    table_.struct_size = sizeof(table_);
+    table_.ctx = this;
+    table_.sample = [](void* ctx, std::uint64_t row, const char* name, double value) noexcept {
+      static_cast<Values*>(ctx)->sample(row, name, value);
+    };
+    table_.total = [](void* ctx, const char* name, double value, double std_error,
+                      std::uint64_t n) noexcept {
+      static_cast<Values*>(ctx)->total(name, value, std_error, n);
+    };
+  }
+
+  const assay_value_sink& table() const { return table_; }
+
+  void begin_batch(std::size_t first_row, std::size_t n_rows) {
+    first_row_ = first_row;
+    n_rows_ = n_rows;
+  }
+
+  Result<Measured> finish() {
+    if (fault_.empty()) {
+      for (std::size_t i = 0; i < metric_.outputs.size(); ++i) finish_output(i);
+    }
+    if (!fault_.empty()) {
+      return Failure{ASSAY_INTERNAL, std::string(metric_.use.component->id()) + " " + fault_};
+    }
+    return std::move(measured_);
+  }
+
+ private:
+  std::optional<std::size_t> output(const char* name) {
+    for (std::size_t i = 0; i < metric_.outputs.size(); ++i) {
+      if (metric_.outputs[i].name == name) return i;
+    }
+    fault("gave a value for \"" + std::string(name) + "\", an output it does not declare");
+    return std::nullopt;
+  }
+
+  void fault(std::string text) {
+    if (fault_.empty()) fault_ = std::move(text);
+  }
+
+  void sample(std::uint64_t row, const char* name, double value) {
+    const auto which = output(name);
+    if (!which) return;
+    const MetricOutput& declared = metric_.outputs[*which];
+    if (row >= n_rows_) {
+      fault("gave a sample of " + declared.name + " for row " + std::to_string(row) + " of " +
+            std::to_string(n_rows_));
+      return;
+    }
+    double& kept = measured_.samples[*which][first_row_ + row];
+    if (!std::isnan(kept)) fault("gave two samples of " + declared.name + " for one row");
+    if (value < declared.lo || value > declared.hi) {
+      fault("gave a sample of " + declared.name +
+            " outside the bounds it declares: " + std::to_string(value));
+    }
+    kept = value;
+  }
+
+  void total(const char* name, double value, double std_error, std::uint64_t n) {
+    const auto which = output(name);
+    if (!which) return;
+    measured_.totals[*which] = {value, std_error, n};
+    has_total_[*which] = true;
+  }
+
+  void finish_output(std::size_t i) {
+    const MetricOutput& declared = metric_.outputs[i];
+    if (declared.is_mean) {
+      measured_.totals[i] = mean_of(measured_.samples[i]);
+    } else if (!has_total_[i]) {
+      fault("gave no total for " + declared.name);
+    }
+  }
+
+  const MetricSpec& metric_;
+  Measured measured_;
+  std::vector<bool> has_total_;
+  std::size_t first_row_ = 0, n_rows_ = 0;
+  std::string fault_;
+  assay_value_sink table_{};
+};
+
+/// The declared columns that exist, in the order of their declaration.
+std::vector<const RowColumnData*> columns_for(const MetricSpec& metric, const RowTable& table) {
+  std::vector<const RowColumnData*> columns;
+  const assay_component& component = *metric.use.component->constants;
+  for (std::uint64_t i = 0; i < component.n_columns; ++i) {
+    for (const RowColumnData& column : table.columns()) {
+      if (column.name == component.columns[i]->name) columns.push_back(&column);
+    }
+  }
+  return columns;
+}
+
+bool is_all_null(const RowColumnData& column) {
+  return std::all_of(column.is_null.begin(), column.is_null.end(), [](bool null) { return null; });
+}
+
+Result<void> update(Instance& instance, const std::vector<const RowColumnData*>& columns,
+                    std::span<const std::uint64_t> rows, const Values& values) {
+  std::vector<Field> fields;
+  for (const RowColumnData* column : columns) fields.push_back(field_of(*column));
+  const Field root = table_of(std::move(fields));
+  const Schema schema(make_schema(root));
+  Builder builder(root);
+  for (const std::uint64_t row : rows) {
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      append_row(*columns[i], row, builder.child(i));
+    }
+    builder.end_struct();
+  }
+  const Array array(builder.finish());
+  assay_error error{};
+  error.struct_size = sizeof(error);
+  const assay_status status = instance.api<assay_metric_v1>().update(
+      instance.self(), schema.get(), array.get(), &values.table(), &error);
+  if (status != ASSAY_OK) return failure_from(instance.component(), status, error);
+  return {};
+}
+
+/// Rows of one jackknife block out of `rows`, the others kept.
+std::vector<std::uint64_t> without_block(std::span<const std::uint64_t> rows, std::uint64_t block,
+                                         std::uint64_t n_blocks) {
+  std::vector<std::uint64_t> kept;
+  for (std::uint64_t i = 0; i < rows.size(); ++i) {
+    if (block_of(i, rows.size(), n_blocks) != block) kept.push_back(rows[i]);
+  }
+  return kept;
+}
+
+bool needs_jackknife(const MetricSpec& metric, const Measured& measured) {
+  for (std::size_t i = 0; i < metric.outputs.size(); ++i) {
+    if (!metric.outputs[i].is_mean && std::isnan(measured.totals[i].std_error)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+RowTable::RowTable(const TaskSpec& task) : group_by_(task.group_by) {
+  for (const MetricSpec& metric : task.metrics) {
+    const assay_component& component = *metric.use.component->constants;
+    for (std::uint64_t i = 0; i < component.n_columns; ++i) {
+      const assay_column& wanted = *component.columns[i];
+      const auto has_name = [&](const RowColumnData& c) { return c.name == wanted.name; };
+      if (std::any_of(columns_.begin(), columns_.end(), has_name)) continue;
+      columns_.push_back({wanted.name, wanted.type, {}, {}, {}, {}, {}});
+    }
+  }
+}
+
+bool RowTable::add(const Json& row) {
+  if (row.at("status") != "ok") return false;
+  index_.push_back(row.at("index").get<std::uint64_t>());
+  std::vector<std::string> groups;
+  for (const std::string& key : group_by_) groups.push_back(row.at("groups").at(key));
+  groups_.push_back(std::move(groups));
+  for (RowColumnData& column : columns_) add_value(column_of(row, column.name), column);
+  return true;
+}
+
+std::vector<std::uint64_t> all_rows(const RowTable& table) {
+  std::vector<std::uint64_t> rows(table.size());
+  for (std::uint64_t i = 0; i < rows.size(); ++i) rows[i] = i;
+  return rows;
+}
+
+const Json* column_of(const Json& row, const std::string& name) {
+  if (const auto columns = row.find("columns"); columns != row.end()) {
+    if (const auto own = columns->find(name); own != columns->end()) return &*own;
+  }
+  const auto result = row.find(name);
+  return result == row.end() ? nullptr : &*result;
+}
+
+Result<Measured> measure(const MetricSpec& metric, const RowTable& table,
+                         std::span<const std::uint64_t> rows, std::uint64_t seed) {
+  Lease lease;
+  lease.node = std::string(metric.use.component->id());
+  lease.seed = seed;
+  auto instance = Instance::create(*metric.use.component, metric.use.options, lease);
+  if (!instance) return std::move(instance).error();
+  std::vector<const RowColumnData*> columns = columns_for(metric, table);
+  std::erase_if(columns, [](const RowColumnData* column) { return is_all_null(*column); });
+  Values values(metric, rows.size());
+  for (std::size_t first = 0; first < rows.size(); first += kBatchRows) {
+    const auto part = rows.subspan(first, std::min(kBatchRows, rows.size() - first));
+    values.begin_batch(first, part.size());
+    if (auto ok = update(*instance, columns, part, values); !ok) return std::move(ok).error();
+  }
+  assay_error error{};
+  error.struct_size = sizeof(error);
+  const assay_status status =
+      instance->api<assay_metric_v1>().finish(instance->self(), &values.table(), &error);
+  if (status != ASSAY_OK) return failure_from(instance->component(), status, error);
+  return values.finish();
+}
+
+Result<Measured> measure_with_errors(const MetricSpec& metric, const RowTable& table,
+                                     std::span<const std::uint64_t> rows, std::uint64_t seed) {
+  auto measured = measure(metric, table, rows, seed);
+  if (!measured || rows.size() < 2 || !needs_jackknife(metric, *measured)) return measured;
+  const std::uint64_t n_blocks = std::min<std::uint64_t>(kJackknifeBlocks, rows.size());
+  std::vector<std::vector<double>> left_out(metric.outputs.size());
+  for (std::uint64_t block = 0; block < n_blocks; ++block) {
+    auto part = measure(metric, table, without_block(rows, block, n_blocks), seed);
+    if (!part) return measured;  // a metric that is undefined on a part has no error
+    for (std::size_t i = 0; i < left_out.size(); ++i) {
+      left_out[i].push_back(part->totals[i].value);
+    }
+  }
+  for (std::size_t i = 0; i < left_out.size(); ++i) {
+    double& error = measured->totals[i].std_error;
+    if (!metric.outputs[i].is_mean && std::isnan(error)) error = jackknife_error(left_out[i]);
+  }
+  return measured;
+}
+
+Result<std::vector<Paired>> compare(const MetricSpec& metric, const RowTable& a,
+                                    std::span<const std::uint64_t> rows_a, const RowTable& b,
+                                    std::span<const std::uint64_t> rows_b, std::uint64_t seed) {
+  const auto whole_a = measure(metric, a, rows_a, seed);
+  if (!whole_a) return whole_a.error();
+  const auto whole_b = measure(metric, b, rows_b, seed);
+  if (!whole_b) return whole_b.error();
+  std::vector<Paired> paired;
+  bool has_totals = false;
+  for (std::size_t i = 0; i < metric.outputs.size(); ++i) {
+    Paired one{whole_a->totals[i].value, whole_b->totals[i].value, {}};
+    if (metric.outputs[i].is_mean) {
+      one.delta = paired_difference(whole_a->samples[i], whole_b->samples[i]);
+    } else {
+      one.delta = {one.candidate - one.baseline, kUnknown, rows_a.size()};
+      has_totals = true;
+    }
+    paired.push_back(one);
+  }
+  if (!has_totals || rows_a.size() < 2) return paired;
+
+  const std::uint64_t n_blocks = std::min<std::uint64_t>(kJackknifeBlocks, rows_a.size());
+  std::vector<std::vector<double>> left_out(metric.outputs.size());
+  for (std::uint64_t block = 0; block < n_blocks; ++block) {
+    const auto part_a = measure(metric, a, without_block(rows_a, block, n_blocks), seed);
+    const auto part_b = measure(metric, b, without_block(rows_b, block, n_blocks), seed);
+    if (!part_a || !part_b) return paired;
+    for (std::size_t i = 0; i < left_out.size(); ++i) {
+      left_out[i].push_back(part_b->totals[i].value - part_a->totals[i].value);
+    }
+  }
+  for (std::size_t i = 0; i < paired.size(); ++i) {
+    if (!metric.outputs[i].is_mean) paired[i].delta.std_error = jackknife_error(left_out[i]);
+  }
+  return paired;
+}
+
+std::vector<Group> groups_of(const TaskSpec& task, const RowTable& table) {
+  std::vector<Group> groups;
+  for (std::size_t key = 0; key < task.group_by.size(); ++key) {
+    std::map<std::string, std::size_t> places;
+    for (std::uint64_t row = 0; row < table.size(); ++row) {
+      const std::string& value = table.groups(row)[key];
+      const auto [place, is_new] = places.emplace(value, groups.size());
+      if (is_new) groups.push_back({task.group_by[key] + "=" + value, {}});
+      groups[place->second].rows.push_back(row);
+    }
+  }
+  return groups;
+}
+
+}  // namespace assay::host

@@ -1,0 +1,186 @@
+#include "host/stats/measure.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "host/loader/registry.hpp"
+
+namespace assay::host {
+namespace {
+
+const Registry& plugins() {
+  static const Registry registry = Registry::scan({ASSAY_TEST_PLUGINS});
+  return registry;
+}
+
+/// A metric of this tree with its declared outputs, as the graph makes it.
+MetricSpec metric(std::string_view id) {
+  MetricSpec spec;
+  spec.use.component = plugins().find(id, ASSAY_METRIC);
+  const assay_component& constants = *spec.use.component->constants;
+  for (std::uint64_t i = 0; i < constants.n_outputs; ++i) {
+    const assay_column& output = *constants.outputs[i];
+    spec.outputs.push_back({output.name, output.unit == nullptr ? "" : output.unit,
+                            (output.flags & ASSAY_COL_LESS_IS_BETTER) != 0,
+                            (output.flags & ASSAY_COL_MEAN) != 0,
+                            (output.flags & ASSAY_COL_PRIMARY) != 0, output.lo, output.hi});
+  }
+  return spec;
+}
+
+std::size_t place(const MetricSpec& spec, const std::string& name) {
+  for (std::size_t i = 0; i < spec.outputs.size(); ++i) {
+    if (spec.outputs[i].name == name) return i;
+  }
+  ADD_FAILURE() << "no output " << name;
+  return 0;
+}
+
+TaskSpec task_with(std::string_view id, Protocol protocol) {
+  TaskSpec task;
+  task.protocol = protocol;
+  task.group_by = {"kind"};
+  task.metrics.push_back(metric(id));
+  return task;
+}
+
+Json choice_row(int index, std::vector<double> loglikelihoods, int target, const char* kind) {
+  return {{"index", index},
+          {"status", "ok"},
+          {"groups", {{"kind", kind}}},
+          {"choice_loglikelihoods", loglikelihoods},
+          {"choice_greedy", {0, 0}},
+          {"choice_tokens", {1, 2}},
+          {"choice_bytes", {2, 8}},
+          {"choice_chars", {2, 8}},
+          {"choices", {"ab", "abcdefgh"}},
+          {"target", target}};
+}
+
+TEST(Measure, GivesTotalsAndOneSampleARow) {
+  const TaskSpec task = task_with("assay/accuracy", Protocol::kMultipleChoice);
+  RowTable table(task);
+  EXPECT_TRUE(table.add(choice_row(0, {-1, -2}, 0, "x")));  // right; by length -0.5 < -0.25: wrong
+  EXPECT_TRUE(table.add(choice_row(1, {-3, -2}, 0, "y")));  // wrong both ways
+  EXPECT_TRUE(table.add(choice_row(2, {-3, -2}, 1, "x")));  // right both ways
+  Json refused = choice_row(3, {}, 0, "x");
+  refused["status"] = "failed";
+  EXPECT_FALSE(table.add(refused));
+  const MetricSpec& spec = task.metrics[0];
+  const auto measured = measure(spec, table, all_rows(table), 1);
+  ASSERT_TRUE(measured) << measured.error().text;
+  const auto& acc = measured->totals[place(spec, "acc")];
+  EXPECT_DOUBLE_EQ(acc.value, 2.0 / 3);
+  EXPECT_EQ(acc.n, 3u);
+  EXPECT_EQ(measured->samples[place(spec, "acc")], (std::vector<double>{1, 0, 1}));
+  EXPECT_EQ(measured->samples[place(spec, "acc_norm")], (std::vector<double>{0, 0, 1}));
+}
+
+TEST(GroupsOf, AreNamedByKeyAndValueInOrderOfAppearance) {
+  const TaskSpec task = task_with("assay/accuracy", Protocol::kMultipleChoice);
+  RowTable table(task);
+  for (int i = 0; i < 5; ++i) table.add(choice_row(i, {-1, -2}, 0, i % 2 == 0 ? "x" : "y"));
+  const auto groups = groups_of(task, table);
+  ASSERT_EQ(groups.size(), 2u);
+  EXPECT_EQ(groups[0].name, "kind=x");
+  EXPECT_EQ(groups[1].name, "kind=y");
+  EXPECT_EQ(groups[0].rows, (std::vector<std::uint64_t>{0, 2, 4}));
+}
+
+TEST(Compare, PairsSamplesItemByItem) {
+  const TaskSpec task = task_with("assay/accuracy", Protocol::kMultipleChoice);
+  RowTable a(task), b(task);
+  // acc of a: 1 1 0 1; of b: 1 0 0 0. Differences 0 -1 0 -1: mean -0.5, sd 0.57735, se 0.288675.
+  for (int i = 0; i < 4; ++i) {
+    a.add(
+        choice_row(i, i == 2 ? std::vector<double>{-2, -1} : std::vector<double>{-1, -2}, 0, "x"));
+    b.add(
+        choice_row(i, i == 0 ? std::vector<double>{-1, -2} : std::vector<double>{-2, -1}, 0, "x"));
+  }
+  const MetricSpec& spec = task.metrics[0];
+  const auto paired = compare(spec, a, all_rows(a), b, all_rows(b), 1);
+  ASSERT_TRUE(paired);
+  const Paired& acc = (*paired)[place(spec, "acc")];
+  EXPECT_DOUBLE_EQ(acc.baseline, 0.75);
+  EXPECT_DOUBLE_EQ(acc.candidate, 0.25);
+  EXPECT_DOUBLE_EQ(acc.delta.value, -0.5);
+  EXPECT_NEAR(acc.delta.std_error, std::sqrt(1.0 / 12), 1e-15);
+}
+
+Json document_row(int index, double nll, int n_tokens) {
+  return {{"index", index},
+          {"status", "ok"},
+          {"groups", {{"kind", "x"}}},
+          {"nll", nll},
+          {"n_tokens", n_tokens},
+          {"n_bytes", 4 * n_tokens},
+          {"n_words", n_tokens},
+          {"window_nll", {nll / n_tokens}}};
+}
+
+TEST(Compare, GivesATotalTheErrorOfTheDeltaMethod) {
+  // 400 documents with known scatter. The difference of perplexities exp(r_b) - exp(r_a),
+  // linearised in the paired sums, has the error computed below by hand; the jackknife estimates
+  // the same.
+  const TaskSpec task = task_with("assay/perplexity", Protocol::kPerplexity);
+  RowTable a(task), b(task);
+  std::vector<double> nll_a, nll_b, tokens;
+  for (int i = 0; i < 400; ++i) {
+    const int n = 20 + i * 37 % 60;
+    const double scatter = std::sin(12.9898 * i) + std::cos(78.233 * i * i);
+    const double left = n * (2.5 + 0.2 * scatter);
+    const double right = left * 1.02 + n * 0.05 * std::sin(3.7 * i);
+    a.add(document_row(i, left, n));
+    b.add(document_row(i, right, n));
+    nll_a.push_back(left);
+    nll_b.push_back(right);
+    tokens.push_back(n);
+  }
+  double sum_a = 0, sum_b = 0, sum_n = 0;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    sum_a += nll_a[i];
+    sum_b += nll_b[i];
+    sum_n += tokens[i];
+  }
+  const double r_a = sum_a / sum_n, r_b = sum_b / sum_n;
+  double squares = 0;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const double influence =
+        std::exp(r_b) * (nll_b[i] - r_b * tokens[i]) - std::exp(r_a) * (nll_a[i] - r_a * tokens[i]);
+    squares += influence * influence;
+  }
+  const double expected = std::sqrt(squares * 400 / 399) / sum_n;
+
+  const MetricSpec& spec = task.metrics[0];
+  const auto paired = compare(spec, a, all_rows(a), b, all_rows(b), 1);
+  ASSERT_TRUE(paired) << paired.error().text;
+  const Paired& perplexity = (*paired)[place(spec, "perplexity")];
+  EXPECT_NEAR(perplexity.baseline, std::exp(r_a), 1e-12 * std::exp(r_a));
+  EXPECT_NEAR(perplexity.delta.value, std::exp(r_b) - std::exp(r_a), 1e-11);
+  // 20 blocks estimate a standard deviation with a relative error of about 1 / sqrt(2 * 19) = 16 %.
+  EXPECT_NEAR(perplexity.delta.std_error, expected, 0.4 * expected);
+}
+
+TEST(MeasureWithErrors, LeavesNoOutputOfPerplexityWithoutAnError) {
+  const TaskSpec task = task_with("assay/perplexity", Protocol::kPerplexity);
+  RowTable table(task);
+  for (int i = 0; i < 60; ++i) table.add(document_row(i, 40 + i % 7, 20));
+  const auto measured = measure_with_errors(task.metrics[0], table, all_rows(table), 1);
+  ASSERT_TRUE(measured) << measured.error().text;
+  for (std::size_t i = 0; i < measured->totals.size(); ++i) {
+    EXPECT_TRUE(std::isfinite(measured->totals[i].std_error)) << task.metrics[0].outputs[i].name;
+    EXPECT_GT(measured->totals[i].std_error, 0) << task.metrics[0].outputs[i].name;
+  }
+}
+
+TEST(Measure, PassesOnWhatTheMetricReports) {
+  const TaskSpec task = task_with("assay/perplexity", Protocol::kPerplexity);
+  RowTable table(task);
+  const auto measured = measure(task.metrics[0], table, all_rows(table), 1);
+  ASSERT_FALSE(measured);
+  EXPECT_NE(measured.error().text.find("zero tokens"), std::string::npos) << measured.error().text;
+}
+
+}  // namespace
+}  // namespace assay::host

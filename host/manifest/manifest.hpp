@@ -46,6 +46,7 @@ using Table = std::vector<Entry>;  // in file order; keys are unique
 struct Value {
   Place place;
   std::variant<bool, std::int64_t, double, std::string, std::vector<Value>, Table> data;
+  bool is_inline = false;  ///< a table in braces: a later file replaces it whole
 };
 
 struct Entry {
@@ -177,6 +178,14 @@ struct ParsedManifest {
 ///          syntax, unknown keys (with the nearest name), wrong types and ranges, missing keys, and
 ///          keys of later work, refused by name.
 Result<ParsedManifest> read_manifest(const std::filesystem::path& path);
+
+/// Reads one TOML value, such as an option's default. Its place says nothing.
+///
+/// Fails    ASSAY_INVALID_ARGUMENT not a TOML value
+Result<Value> parse_value(std::string_view toml);
+
+/// Sorts by place, what has no place last, and leaves out what is said twice.
+void put_in_file_order(std::vector<Diagnostic>& diagnostics);
 
 /// The name of `known` nearest to `word`, or "" when none is near enough to suggest.
 std::string nearest(std::string_view word, const std::vector<std::string>& known);

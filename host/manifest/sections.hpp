@@ -1,0 +1,27 @@
+// The tables of a manifest, one function each: values in, nodes out. Files and merging are not
+// known here.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "host/manifest/fields.hpp"
+#include "host/manifest/manifest.hpp"
+
+namespace assay::host {
+
+/// The keys of a dataset, under [dataset.x] or in the braces of a task's `dataset`.
+DatasetNode read_dataset(Fields& fields, std::string name);
+
+/// A task; a dataset written in its braces is added to `datasets` under the task's name.
+TaskNode read_task(Fields& fields, std::string name, std::vector<DatasetNode>& datasets,
+                   std::vector<Diagnostic>& errors);
+
+CompareNode read_compare(Fields& fields);
+GateNode read_gate(Fields& fields);
+
+/// An input path as written, made absolute relative to the file it stands in.
+std::filesystem::path resolved(const std::vector<Source>& sources, const Place& place,
+                               const std::string& path);
+
+}  // namespace assay::host

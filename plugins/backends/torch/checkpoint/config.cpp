@@ -1,0 +1,123 @@
+#include "checkpoint/config.hpp"
+
+#include <assay/error.hpp>
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+namespace assay_torch {
+
+struct Config::Document {
+  nlohmann::json root;
+
+  const nlohmann::json* find(std::string_view key) const {
+    const nlohmann::json* at = &root;
+    while (true) {
+      const auto dot = key.find('.');
+      if (!at->is_object()) return nullptr;
+      const auto found = at->find(std::string(key.substr(0, dot)));
+      if (found == at->end() || found->is_null()) return nullptr;
+      at = &*found;
+      if (dot == std::string_view::npos) return at;
+      key.remove_prefix(dot + 1);
+    }
+  }
+};
+
+Config::Config(const std::string& path) : path_(path), document_(std::make_unique<Document>()) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw assay::Error(ASSAY_NOT_FOUND, path, path + ": cannot be opened");
+  try {
+    document_->root = nlohmann::json::parse(file);
+  } catch (const nlohmann::json::parse_error& error) {
+    throw assay::Error(ASSAY_INVALID_ARGUMENT, path,
+                       path + ": not valid JSON at byte " + std::to_string(error.byte));
+  }
+  if (!document_->root.is_object())
+    throw assay::Error(ASSAY_INVALID_ARGUMENT, path, path + ": not a JSON object");
+}
+
+Config::Config(Config&&) noexcept = default;
+Config::~Config() = default;
+
+void Config::refuse(std::string_view key, const std::string& text) const {
+  throw assay::Error(ASSAY_INVALID_ARGUMENT, std::string(key),
+                     path_ + ": " + std::string(key) + ": " + text);
+}
+
+bool Config::has(std::string_view key) const { return document_->find(key) != nullptr; }
+
+std::int64_t Config::count(std::string_view key) const {
+  if (const auto value = find_count(key)) return *value;
+  refuse(key, "is missing; expected a whole number from 1");
+}
+
+std::optional<std::int64_t> Config::find_count(std::string_view key) const {
+  const auto* value = document_->find(key);
+  if (value == nullptr) return std::nullopt;
+  if (!value->is_number_integer() || *value < 1 ||
+      *value > std::numeric_limits<std::int32_t>::max()) {
+    refuse(key, "expected a whole number from 1, got " + value->dump());
+  }
+  return value->get<std::int64_t>();
+}
+
+std::optional<double> Config::find_positive(std::string_view key) const {
+  const auto* value = document_->find(key);
+  if (value == nullptr) return std::nullopt;
+  if (!value->is_number() || !(value->get<double>() > 0) || !std::isfinite(value->get<double>())) {
+    refuse(key, "expected a number above 0, got " + value->dump());
+  }
+  return value->get<double>();
+}
+
+std::optional<bool> Config::find_flag(std::string_view key) const {
+  const auto* value = document_->find(key);
+  if (value == nullptr) return std::nullopt;
+  if (!value->is_boolean()) refuse(key, "expected true or false, got " + value->dump());
+  return value->get<bool>();
+}
+
+std::optional<std::string> Config::find_text(std::string_view key) const {
+  const auto* value = document_->find(key);
+  if (value == nullptr) return std::nullopt;
+  if (!value->is_string()) refuse(key, "expected a text, got " + value->dump());
+  return value->get<std::string>();
+}
+
+std::vector<std::string> Config::texts(std::string_view key) const {
+  const auto* value = document_->find(key);
+  if (value == nullptr) return {};
+  std::vector<std::string> out;
+  if (!value->is_array()) refuse(key, "expected a list of texts, got " + value->dump());
+  for (const auto& element : *value) {
+    if (!element.is_string()) refuse(key, "expected a list of texts, got " + value->dump());
+    out.push_back(element.get<std::string>());
+  }
+  return out;
+}
+
+std::optional<std::int32_t> Config::find_token(std::string_view key) const {
+  const auto* value = document_->find(key);
+  if (value == nullptr) return std::nullopt;
+  const auto* token = value->is_array() && !value->empty() ? &value->front() : value;
+  if (!token->is_number_integer() || *token < 0 ||
+      *token > std::numeric_limits<std::int32_t>::max()) {
+    refuse(key, "expected a token id or a list of them, got " + value->dump());
+  }
+  return token->get<std::int32_t>();
+}
+
+std::map<std::string, std::string> Config::text_table(std::string_view key) const {
+  const auto* value = document_->find(key);
+  std::map<std::string, std::string> out;
+  if (value == nullptr || !value->is_object()) refuse(key, "expected a table of texts");
+  for (const auto& [name, text] : value->items()) {
+    if (!text.is_string()) refuse(key, "expected a text for \"" + name + "\", got " + text.dump());
+    out[name] = text.get<std::string>();
+  }
+  return out;
+}
+
+}  // namespace assay_torch

@@ -1,0 +1,24 @@
+#include "linear/dense.hpp"
+
+#include <ATen/ops/mm.h>
+
+#include <utility>
+
+namespace assay_torch {
+
+Dense::Dense(at::Tensor weight) : weight_(std::move(weight)), transposed_(weight_.t()) {}
+
+void Dense::apply(const at::Tensor& x, at::Tensor& out) const { at::mm_out(out, x, transposed_); }
+
+at::Tensor Dense::dequantize() const { return weight_; }
+
+std::uint64_t Dense::bytes() const { return weight_.nbytes(); }
+
+std::string Dense::describe() const {
+  return "dense " +
+         std::string(weight_.scalar_type() == at::kFloat ? "float32"
+                                                         : c10::toString(weight_.scalar_type())) +
+         " [" + std::to_string(weight_.size(0)) + ", " + std::to_string(weight_.size(1)) + "]";
+}
+
+}  // namespace assay_torch

@@ -1,0 +1,30 @@
+// Answers a batch of score requests: checks them, runs them pass by pass, hands out the results.
+// The arithmetic is the decoder's, the order schedule.hpp's.
+#pragma once
+
+#include <assay/abi.h>
+
+#include <cstdint>
+#include <functional>
+
+#include "decoder/decoder.hpp"
+
+namespace assay_torch {
+
+struct ScoreSettings {
+  std::int64_t pass_tokens = 4096;  ///< the most tokens of one forward pass
+  std::function<bool()> cancelled;  ///< asked before each pass
+};
+
+/// Calls done() once for every request. The last token of a request is only predicted, never fed,
+/// so a request may be one longer than the context. With ASSAY_BATCH_ORDERED requests keep their
+/// order; with ASSAY_BATCH_TOGETHER all are one pass, whatever pass_tokens says.
+///
+/// Units    log-probabilities in nats
+/// Fails    per request: ASSAY_INVALID_ARGUMENT bad bounds, token outside the vocabulary, too long;
+///          ASSAY_UNIMPLEMENTED not a score request; ASSAY_RESOURCE_EXHAUSTED no memory for its
+///          pass; ASSAY_CANCELLED; ASSAY_INTERNAL a log-probability is not finite
+void score(const Decoder& decoder, const assay_batch& batch, const assay_result_sink& sink,
+           const ScoreSettings& settings);
+
+}  // namespace assay_torch

@@ -1,0 +1,135 @@
+#include "decoder/load.hpp"
+
+#include <ATen/ops/equal.h>
+#include <assay/abi.h>
+#include <c10/core/InferenceMode.h>
+#include <gtest/gtest.h>
+
+#include "decoder/architecture.hpp"
+#include "support/fixtures.hpp"
+
+namespace assay_torch {
+namespace {
+
+using assay_torch_test::read_bytes;
+using assay_torch_test::thrown;
+using assay_torch_test::write_bytes;
+
+// The tiny Llama: 24 embedding, 3 norms of 4, q 16, k 8, v 8, o 16, gate 24, up 24, down 24.
+constexpr std::uint64_t kParameters = 24 + 12 + 48 + 72;
+
+class Load : public ::testing::Test {
+ protected:
+  LoadedModel load(const std::optional<Simulation>& simulation = std::nullopt) {
+    const c10::InferenceMode guard;
+    const std::string dir = dir_.path().string();
+    return load_model(read_spec(dir), Weights(dir), simulation, at::kCPU);
+  }
+  void replace(const std::string& from, const std::string& to) {
+    std::string bytes = read_bytes(dir_.path() / "model.safetensors");
+    for (std::size_t at; (at = bytes.find(from)) != std::string::npos;)
+      bytes.replace(at, from.size(), to);
+    write_bytes(dir_.path() / "model.safetensors", bytes);
+  }
+
+  assay_torch_test::TempDir dir_;
+};
+
+TEST_F(Load, CountsParametersAndTheirBitsATiedMatrixOnce) {
+  assay_torch_test::write_tiny_llama(dir_.path());
+  const LoadedModel model = load();
+  EXPECT_EQ(model.parameters, kParameters);
+  EXPECT_EQ(model.stored_bits, 32 * kParameters);
+  EXPECT_EQ(model.decoder.head->describe(), "dense float32 [6, 4]");
+  EXPECT_EQ(model.decoder.head->bytes(), 96U);
+  EXPECT_EQ(model.decoder.blocks.at(0).query_key_value->describe(), "dense float32 [8, 4]");
+}
+
+TEST_F(Load, TiesInBothDirections) {
+  assay_torch_test::write_tiny_llama(dir_.path());
+  const auto as_embedding = load().decoder;
+  replace("\"model.embed_tokens.weight\"", "\"lm_head.weight\"           ");
+  const auto as_head = load().decoder;
+  EXPECT_TRUE(at::equal(as_embedding.embedding, as_head.embedding));
+  EXPECT_TRUE(at::equal(as_head.head->dequantize(), as_head.embedding));
+}
+
+TEST_F(Load, KeepsAnUntiedHeadApart) {
+  assay_torch_test::write_tiny_llama(dir_.path(), "", /*is_tied=*/false);
+  const LoadedModel model = load();
+  EXPECT_EQ(model.parameters, kParameters + 24);
+  EXPECT_FALSE(at::equal(model.decoder.embedding, model.decoder.head->dequantize()));
+}
+
+TEST_F(Load, RoundsTheBlocksAndLeavesEmbeddingAndNormsAlone) {
+  assay_torch_test::write_tiny_llama(dir_.path());
+  const Simulation simulation{.rtn = {.bits = 4, .group_size = 0}, .skip = {"lm_head"}};
+  const LoadedModel plain = load(), rounded = load(simulation);
+  EXPECT_TRUE(at::equal(plain.decoder.embedding, rounded.decoder.embedding));
+  EXPECT_TRUE(at::equal(plain.decoder.final_norm, rounded.decoder.final_norm));
+  EXPECT_FALSE(at::equal(plain.decoder.blocks[0].down->dequantize(),
+                         rounded.decoder.blocks[0].down->dequantize()));
+  // 120 weights of 4 bits in 28 rows, each with a 16-bit scale and a 4-bit zero; 36 of 32 bits.
+  EXPECT_EQ(rounded.stored_bits, 120U * 4 + 28U * 20 + 36U * 32);
+}
+
+TEST_F(Load, RoundsAnUntiedHeadUnlessSkipped) {
+  assay_torch_test::write_tiny_llama(dir_.path(), "", /*is_tied=*/false);
+  const auto head_of = [&](std::vector<std::string> skip) {
+    return load(Simulation{.rtn = {.bits = 2, .group_size = 0}, .skip = std::move(skip)})
+        .decoder.head->dequantize();
+  };
+  const auto plain = load().decoder.head->dequantize();
+  EXPECT_TRUE(at::equal(head_of({"lm_head"}), plain));
+  EXPECT_FALSE(at::equal(head_of({}), plain));
+}
+
+TEST_F(Load, LeavesSkippedLayersAlone) {
+  assay_torch_test::write_tiny_llama(dir_.path());
+  const LoadedModel plain = load();
+  const LoadedModel rounded =
+      load(Simulation{.rtn = {.bits = 2, .group_size = 0}, .skip = {"mlp.down", "*.o_proj"}});
+  EXPECT_TRUE(at::equal(plain.decoder.blocks[0].down->dequantize(),
+                        rounded.decoder.blocks[0].down->dequantize()));
+  EXPECT_TRUE(at::equal(plain.decoder.blocks[0].output->dequantize(),
+                        rounded.decoder.blocks[0].output->dequantize()));
+  EXPECT_FALSE(at::equal(plain.decoder.blocks[0].gate_up->dequantize(),
+                         rounded.decoder.blocks[0].gate_up->dequantize()));
+}
+
+TEST_F(Load, RefusesASkipPatternThatMatchesNothing) {
+  assay_torch_test::write_tiny_llama(dir_.path());
+  EXPECT_EQ(thrown([&] { load(Simulation{.rtn = {}, .skip = {"lm_haed"}}); }),
+            "3 simulate.skip: \"lm_haed\" matches no module; modules are named like lm_head, "
+            "model.layers.0.self_attn.q_proj or "
+            "model.layers.0.mlp.down_proj");
+}
+
+TEST_F(Load, RefusesATensorTheArchitectureDoesNotHave) {
+  assay_torch_test::write_tiny_llama(dir_.path(), R"(, "unused": 1)", /*is_tied=*/false);
+  replace("\"lm_head.weight\"", "\"model.xx.bias\" ");
+  EXPECT_EQ(thrown([&] { load(); }),
+            "3 " + dir_.path().string() +
+                ": the weights hold no tensor \"lm_head.weight\", which config.json calls for");
+  std::string config = read_bytes(dir_.path() / "config.json");
+  config.replace(config.find("false"), 5, "true ");
+  write_bytes(dir_.path() / "config.json", config);
+  EXPECT_EQ(thrown([&] { load(); }),
+            "3 the weights hold \"model.xx.bias\", which architecture llama with the settings of "
+            "config.json does not have; "
+            "check that both are of one model");
+}
+
+TEST_F(Load, NamesTensorFileExpectedAndFoundShape) {
+  assay_torch_test::write_tiny_llama(dir_.path());
+  std::string config = read_bytes(dir_.path() / "config.json");
+  config.replace(config.find("\"vocab_size\": 6"), 15, "\"vocab_size\": 7");
+  write_bytes(dir_.path() / "config.json", config);
+  EXPECT_EQ(thrown([&] { load(); }),
+            "3 " + dir_.path().string() +
+                "/model.safetensors: tensor \"model.embed_tokens.weight\" has the shape [6, 4], "
+                "config.json calls for [7, 4]");
+}
+
+}  // namespace
+}  // namespace assay_torch

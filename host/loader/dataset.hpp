@@ -19,6 +19,8 @@ struct DatasetColumn {
 };
 
 /// An open stream of one split. One reader at a time; released when destroyed.
+///
+/// Owns     the stream; the instance outlives the reader
 class DatasetReader {
  public:
   /// Opens a split ("": the component's default).
@@ -33,6 +35,10 @@ class DatasetReader {
 
   /// The next record as a JSON object in column order, or nothing at the end. A missing value is
   /// null. Holds one Arrow batch at a time.
+  ///
+  /// Fails    what the stream reports; ASSAY_INVALID_ARGUMENT a batch that breaks the rules of
+  /// Arrow
+  ///          or a text that is not UTF-8. A reader that failed gives the same failure again.
   Result<std::optional<Json>> next();
 
  private:

@@ -72,6 +72,12 @@ namespace assay __attribute__((visibility("hidden"))) {
       return {*schema_->children[0], *array_->children[0], range.begin, range.end - range.begin};
     }
 
+    /// Of a list's elements, known without any.
+    Type element_type() const {
+      if (type_ != Type::kList) wrong("list");
+      return View(*schema_->children[0], *array_->children[0], 0, 0).type();
+    }
+
     /// Fields of a struct. Their rows are this view's rows.
     std::int64_t n_children() const { return type_ == Type::kStruct ? schema_->n_children : 0; }
     View child(std::int64_t k) const {

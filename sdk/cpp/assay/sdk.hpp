@@ -1,0 +1,14 @@
+// Everything an author of a plugin needs, in one include. Nothing else belongs here.
+#pragma once
+
+#include <assay/abi.h>
+
+#include <assay/arrow.hpp>
+#include <assay/backend.hpp>
+#include <assay/context.hpp>
+#include <assay/dataset.hpp>
+#include <assay/declare.hpp>
+#include <assay/error.hpp>
+#include <assay/metric.hpp>
+#include <assay/plugin.hpp>
+#include <assay/reporter.hpp>

@@ -1,0 +1,163 @@
+// The JSONL dataset: one JSON object per line becomes one row. The columns are those of all lines
+// together; what they mean is others' business.
+#include <assay/sdk.hpp>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "lines.hpp"
+#include "shape.hpp"
+
+namespace {
+
+using nlohmann::json;
+
+constexpr std::uint64_t kLinesPerCheckpoint = 10'000;
+
+assay::Type type_of(jsonl::Kind kind) {
+  switch (kind) {
+    case jsonl::Kind::kBool:
+      return assay::Type::kBool;
+    case jsonl::Kind::kInt:
+      return assay::Type::kInt64;
+    case jsonl::Kind::kFloat:
+      return assay::Type::kFloat64;
+    case jsonl::Kind::kList:
+      return assay::Type::kList;
+    case jsonl::Kind::kObject:
+      return assay::Type::kStruct;
+    case jsonl::Kind::kText:
+    case jsonl::Kind::kNothing:  // only null was seen: any type would do
+      return assay::Type::kText;
+  }
+  return assay::Type::kText;
+}
+
+assay::Field field_of(std::string name, const jsonl::Shape& shape, bool is_nullable) {
+  assay::Field field{std::move(name), type_of(shape.kind), {}, is_nullable};
+  if (shape.kind == jsonl::Kind::kList) {
+    const jsonl::Shape& element = *shape.element;
+    const bool may_be_null = element.has_null || element.kind == jsonl::Kind::kNothing;
+    field.children.push_back(field_of("item", element, may_be_null));
+  }
+  for (const jsonl::Shape::Field& child : shape.fields) {
+    field.children.push_back(field_of(child.name, *child.shape, !shape.always_has(child)));
+  }
+  return field;
+}
+
+using Fields = std::vector<assay::Field>;
+
+void append_fields(assay::Row& row, const Fields& fields, const json& object);
+
+void append(assay::Row& row, const assay::Field& field, const json& value) {
+  switch (value.type()) {
+    case json::value_t::boolean:
+      row << value.get<bool>();
+      return;
+    case json::value_t::number_integer:
+    case json::value_t::number_unsigned:
+      row << value.get<std::int64_t>();
+      return;
+    case json::value_t::number_float:
+      row << value.get<double>();
+      return;
+    case json::value_t::string:
+      row << value.get_ref<const std::string&>();
+      return;
+    case json::value_t::array:
+      row.begin_list();
+      for (const json& element : value) append(row, field.children.at(0), element);
+      row.end_list();
+      return;
+    case json::value_t::object:
+      row.begin_struct();
+      append_fields(row, field.children, value);
+      row.end_struct();
+      return;
+    default:
+      row.null();
+  }
+}
+
+void append_fields(assay::Row& row, const Fields& fields, const json& object) {
+  for (const assay::Field& field : fields) {
+    const auto found = object.find(field.name);
+    if (found == object.end()) {
+      row.null();
+    } else {
+      append(row, field, *found);
+    }
+  }
+}
+
+struct Jsonl : assay::Dataset {
+  static constexpr assay::Info info{"assay/jsonl", "1.0.0", "One JSON object per line",
+                                    ASSAY_CAP_DETERMINISTIC};
+  static constexpr assay::Option options[] = {
+      assay::path_in("path", nullptr, "The file, one JSON object per line, UTF-8.")};
+
+  assay::Context context;
+  std::string path;
+  std::optional<Fields> fields;  // once the file was read for them
+  std::optional<jsonl::LineReader> reader;
+
+  explicit Jsonl(assay::Context given) : context(given), path(given.text("path")) {}
+
+  void rewind(std::string_view split) {
+    if (!split.empty()) {
+      throw assay::Error(
+          ASSAY_INVALID_ARGUMENT, "split",
+          "a JSONL file has no split \"" + std::string(split) + "\"; leave split out");
+    }
+    if (!fields) fields = find_fields();
+    reader.emplace(path);
+  }
+
+  Fields schema() const { return *fields; }
+
+  bool next(assay::Row& row) {
+    std::string_view line;
+    if (!reader->next(line)) return false;
+    // Every line was checked when the file was read for its columns.
+    try {
+      append_fields(row, *fields, json::parse(line));
+    } catch (const json::exception&) {
+      refuse_changed_file();
+    } catch (const assay::Error&) {
+      refuse_changed_file();
+    }
+    return true;
+  }
+
+  [[noreturn]] void refuse_changed_file() const {
+    throw assay::Error(ASSAY_ABORTED, "path",
+                       path + ":" + std::to_string(reader->number()) +
+                           ": the file changed while it was read; run again");
+  }
+
+  /// Reads the whole file for the types of its columns.
+  Fields find_fields() const {
+    jsonl::Shape records;
+    jsonl::LineReader lines(path);
+    std::string_view line;
+    std::uint64_t n_lines = 0;
+    while (lines.next(line)) {
+      jsonl::add_line(records, line, lines.number(), path);
+      if (++n_lines % kLinesPerCheckpoint == 0) context.checkpoint();
+    }
+    if (n_lines > 0 && records.fields.empty()) {
+      throw assay::Error(ASSAY_INVALID_ARGUMENT, "path",
+                         path + ": no object has a key, so there are no columns");
+    }
+    return field_of("", records, false).children;
+  }
+};
+
+}  // namespace
+
+ASSAY_PLUGIN("assay/jsonl", "1.0.0", "assay", "Apache-2.0", Jsonl)

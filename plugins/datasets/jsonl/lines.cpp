@@ -1,0 +1,90 @@
+#include "lines.hpp"
+
+#include <assay/sdk.hpp>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+namespace jsonl {
+namespace {
+
+constexpr std::size_t kReadBytes = 1u << 20;
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
+}  // namespace
+
+LineReader::LineReader(const std::string& path) : path_(path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path_, ignored)) {
+    throw assay::Error(ASSAY_INVALID_ARGUMENT, "path",
+                       path_ + ": this is a folder; name one JSONL file");
+  }
+  errno = 0;
+  file_.open(path_, std::ios::binary);
+  if (!file_) {
+    throw assay::Error(ASSAY_NOT_FOUND, "path",
+                       path_ + ": cannot be opened: " + std::strerror(errno));
+  }
+  fill();
+  if (std::string_view(buffer_).starts_with(kByteOrderMark)) begin_ = kByteOrderMark.size();
+}
+
+bool LineReader::next(std::string_view& line) {
+  while (next_of_any_kind(line)) {
+    if (line.find_first_not_of(" \t\r") != std::string_view::npos) return true;
+  }
+  return false;
+}
+
+bool LineReader::next_of_any_kind(std::string_view& line) {
+  std::size_t searched = 0;
+  for (;;) {
+    const std::size_t found = buffer_.find('\n', begin_ + searched);
+    const std::size_t end = found == std::string::npos ? buffer_.size() : found;
+    if (end - begin_ > kMaxLineBytes) {
+      throw assay::Error(ASSAY_INVALID_ARGUMENT, "path",
+                         path_ + ":" + std::to_string(number_ + 1) + ": the line has " +
+                             std::to_string(measure()) + " bytes, and one may have at most " +
+                             std::to_string(kMaxLineBytes) +
+                             " (32 MiB); split its document into several objects, one per line");
+    }
+    searched = end - begin_;
+    if (found == std::string::npos && fill()) continue;
+    line = std::string_view(buffer_).substr(begin_, searched);
+    const bool is_end_of_file = found == std::string::npos;
+    begin_ += searched + (is_end_of_file ? 0 : 1);
+    if (is_end_of_file && searched == 0) return false;
+    ++number_;
+    return true;
+  }
+}
+
+/// Drops what was handed out and reads one block behind the rest. False at the end of the file.
+bool LineReader::fill() {
+  buffer_.erase(0, begin_);
+  begin_ = 0;
+  const std::size_t kept = buffer_.size();
+  buffer_.resize(kept + kReadBytes);
+  errno = 0;
+  file_.read(buffer_.data() + kept, static_cast<std::streamsize>(kReadBytes));
+  if (file_.bad()) {
+    throw assay::Error(ASSAY_UNAVAILABLE, "path",
+                       path_ + ": cannot be read: " + std::strerror(errno));
+  }
+  buffer_.resize(kept + static_cast<std::size_t>(file_.gcount()));
+  return buffer_.size() > kept;
+}
+
+/// The size of the next line, read to its end without keeping it.
+std::uint64_t LineReader::measure() {
+  std::uint64_t size_bytes = 0;
+  for (;;) {
+    const std::size_t found = buffer_.find('\n', begin_);
+    if (found != std::string::npos) return size_bytes + (found - begin_);
+    size_bytes += buffer_.size() - begin_;
+    begin_ = buffer_.size();
+    if (!fill()) return size_bytes;
+  }
+}
+
+}  // namespace jsonl

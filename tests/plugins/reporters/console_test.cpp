@@ -1,0 +1,114 @@
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <sstream>
+
+#include "tests/plugins/plugin_host.hpp"
+#include "tests/plugins/reporters/golden.hpp"
+
+namespace plugin_test {
+namespace {
+
+std::string printed(const Json& run, const char* color = "never") {
+  testing::internal::CaptureStdout();
+  const Said said = report("assay/console", {{"color", color}}, run.dump());
+  std::string text = testing::internal::GetCapturedStdout();
+  EXPECT_EQ(said.text, "");
+  return text;
+}
+
+TEST(ConsoleReporter, PrintsTheRunAsAlignedTables) {
+  EXPECT_EQ(printed(golden_run()), golden_text("console.txt"));
+}
+
+TEST(ConsoleReporter, HasNoLineLongerThan100Columns) {
+  Json run = golden_run();
+  for (Json& variant : run["variants"]) {
+    const std::string name = variant["name"].get<std::string>() + std::string(60, 'x');
+    for (const char* list : {"records", "comparisons", "quality", "verdicts", "counts"}) {
+      for (Json& entry : run[list]) {
+        if (entry["variant"] == variant["name"]) entry["variant"] = name;
+      }
+    }
+    variant["name"] = name;
+  }
+  std::istringstream lines(printed(run));
+  for (std::string line; std::getline(lines, line);) {
+    const auto width = std::count_if(line.begin(), line.end(), [](char c) {
+      return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+    });
+    EXPECT_LE(width, 100) << line;
+  }
+}
+
+TEST(ConsoleReporter, ColoursOnlyWhenToldOrOnATerminal) {
+  EXPECT_EQ(printed(golden_run(), "auto").find('\x1b'), std::string::npos);  // a pipe or file here
+  const std::string always = printed(golden_run(), "always");
+  EXPECT_NE(always.find("\x1b[32mPASS\x1b[0m"), std::string::npos);
+  EXPECT_NE(always.find("\x1b[31mFAIL\x1b[0m"), std::string::npos);
+}
+
+TEST(ConsoleReporter, SaysTheSameWithAndWithoutColour) {
+  std::string always = printed(golden_run(), "always");
+  for (std::size_t at; (at = always.find('\x1b')) != std::string::npos;) {
+    always.erase(at, always.find('m', at) + 1 - at);
+  }
+  EXPECT_EQ(always, printed(golden_run()));
+}
+
+TEST(ConsoleReporter, SpellsCharactersThatWouldSteerATerminal) {
+  Json run = golden_run();
+  run["name"] = "a\x1b[2Jb\nc\xE2\x80\xAE";
+  const std::string text = printed(run);
+  EXPECT_EQ(text.substr(0, text.find('\n')), "a\\x1b[2Jb\\nc\\u202e");
+}
+
+TEST(ConsoleReporter, AlignsWideCharactersByWhatATerminalShows) {
+  Json run = empty_run();
+  run["variants"] = {{{"name", "日本"}, {"bits_per_weight", 4.0}},
+                     {{"name", "abcd"}, {"bits_per_weight", 4.0}}};
+  const std::string text = printed(run);
+  EXPECT_NE(text.find("  日本     as stored"), std::string::npos) << text;
+  EXPECT_NE(text.find("  abcd     as stored"), std::string::npos) << text;
+}
+
+TEST(ConsoleReporter, SaysThatNothingWasMeasured) {
+  EXPECT_EQ(printed(empty_run()),
+            "nothing\nassay 0.1.0, started 2026-01-02T03:04:05Z, 0.50 s, partial\n"
+            "\nNothing was measured.\n"
+            "\nVerdict: nothing is gated (exit code 130)\n");
+}
+
+TEST(ConsoleReporter, PrintsADashWhereAFigureIsNotKnown) {
+  Json run = golden_run();
+  for (Json& record : run["records"]) record["value"] = record["std_error"] = nullptr;
+  for (Json& comparison : run["comparisons"]) {
+    for (const char* key : {"baseline_value", "delta", "std_error", "retained", "is_real"}) {
+      comparison[key] = nullptr;
+    }
+  }
+  const std::string text = printed(run);
+  EXPECT_EQ(text.find("nan"), std::string::npos) << text;
+  EXPECT_NE(text.find("  rtn8              -         -         -         -  -\n"),
+            std::string::npos)
+      << text;
+}
+
+TEST(ConsoleReporter, SaysWhenStandardOutputCannotBeWritten) {
+  std::fflush(stdout);
+  const int kept = dup(STDOUT_FILENO);
+  FILE* full = std::fopen("/dev/full", "w");
+  ASSERT_NE(full, nullptr);
+  dup2(fileno(full), STDOUT_FILENO);
+  const Said said = report("assay/console", Json::object(), golden_run().dump());
+  dup2(kept, STDOUT_FILENO);
+  std::clearerr(stdout);
+  std::fclose(full);
+  close(kept);
+  EXPECT_EQ(said.text, "cannot write to standard output: No space left on device");
+}
+
+}  // namespace
+}  // namespace plugin_test

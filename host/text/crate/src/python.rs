@@ -5,6 +5,13 @@ use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 use unicode_categories::UnicodeCategories;
 
+/// The detail of an error about something undefined inside a list or a map.
+pub const PART: &str = "part";
+
+fn undefined_part() -> Error {
+    Error::new(ErrorKind::UndefinedError, PART)
+}
+
 /// What Python's `str.isspace` calls white space, one character at a time.
 pub fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
@@ -12,6 +19,9 @@ pub fn is_space(c: char) -> bool {
 
 /// Python's `str(value)`: what Jinja2 writes for `{{ value }}`.
 pub fn write_str(out: &mut String, value: &Value) -> Result<(), Error> {
+    if value.is_undefined() {
+        return Err(Error::from(ErrorKind::UndefinedError));
+    }
     match value.as_str() {
         Some(text) => out.push_str(text),
         None => write_repr(out, value)?,
@@ -27,7 +37,7 @@ pub fn to_str(value: &Value) -> Result<String, Error> {
 
 fn write_repr(out: &mut String, value: &Value) -> Result<(), Error> {
     match value.kind() {
-        ValueKind::Undefined => return Err(Error::from(ErrorKind::UndefinedError)),
+        ValueKind::Undefined => return Err(undefined_part()),
         ValueKind::String => quote(out, value.as_str().unwrap_or_default()),
         ValueKind::Number => out.push_str(&number(value)?),
         ValueKind::Seq | ValueKind::Iterable => {
@@ -122,7 +132,7 @@ fn quote(out: &mut String, text: &str) {
     out.push(mark);
 }
 
-/// How JSON is laid out: `kValue` carries a value to the host, the other is the filter `tojson` of
+/// How JSON is laid out: `Value` carries a value to the host, the other is the filter `tojson` of
 /// Jinja2, which sorts keys, keeps to ASCII and is safe inside HTML.
 pub enum JsonStyle {
     Value,
@@ -146,7 +156,10 @@ struct JsonWriter<'a> {
 impl JsonWriter<'_> {
     fn value(&mut self, value: &Value) -> Result<(), Error> {
         match value.kind() {
-            ValueKind::Undefined => return Err(Error::from(ErrorKind::UndefinedError)),
+            ValueKind::Undefined if self.depth == 0 => {
+                return Err(Error::from(ErrorKind::UndefinedError))
+            }
+            ValueKind::Undefined => return Err(undefined_part()),
             ValueKind::None => self.out.push_str("null"),
             ValueKind::Bool => self.out.push_str(if value.is_true() { "true" } else { "false" }),
             ValueKind::Number => self.number(value)?,

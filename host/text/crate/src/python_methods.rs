@@ -16,6 +16,10 @@ pub fn add_to(env: &mut Environment<'static>) {
     env.add_filter("float", float);
     env.add_filter("round", round);
     env.add_filter("tojson", tojson);
+    env.add_filter("escape", escape);
+    env.add_filter("e", escape);
+    env.add_filter("center", center);
+    env.add_filter("wordcount", wordcount);
 }
 
 fn fault(text: impl Into<String>) -> Error {
@@ -432,13 +436,14 @@ fn float(value: &Value, default: Option<Value>) -> Result<Value, Error> {
     }
 }
 
-/// Jinja2's: the result is a float, halves go to the even neighbour ("common"), or up or down.
+/// Jinja2's, which is Python's `round`: halves go to the even neighbour ("common"), or up or down. An
+/// integer stays one.
 fn round(
     value: &Value,
     precision: Option<i32>,
     how: Option<&str>,
     named: Kwargs,
-) -> Result<f64, Error> {
+) -> Result<Value, Error> {
     let precision = match precision {
         Some(precision) => precision,
         None => named.get::<Option<i32>>("precision")?.unwrap_or(0),
@@ -454,16 +459,46 @@ fn round(
     let number = f64::try_from(value.clone())?;
     let scale = 10f64.powi(precision);
     match how {
+        "common" if value.is_integer() && precision >= 0 => Ok(value.clone()),
+        "common" if value.is_integer() => {
+            let step = 10f64.powi(-precision);
+            Ok(Value::from(((number / step).round_ties_even() * step) as i128))
+        }
         // Correct rounding of the decimal digits, as Python's round: 2.675 is below its half.
         "common" if precision >= 0 => {
             let digits = usize::try_from(precision).unwrap_or(0);
-            Ok(format!("{number:.digits$}").parse().unwrap_or(number))
+            Ok(Value::from(format!("{number:.digits$}").parse().unwrap_or(number)))
         }
-        "common" => Ok((number * scale).round_ties_even() / scale),
-        "ceil" => Ok((number * scale).ceil() / scale),
-        "floor" => Ok((number * scale).floor() / scale),
+        "common" => Ok(Value::from((number * scale).round_ties_even() / scale)),
+        "ceil" => Ok(Value::from((number * scale).ceil() / scale)),
+        "floor" => Ok(Value::from((number * scale).floor() / scale)),
         other => Err(fault(format!("round knows common, ceil and floor, not {other}"))),
     }
+}
+
+/// markupsafe's, on a text that is not yet marked safe.
+fn escape(value: &Value) -> Result<Value, Error> {
+    if value.is_safe() {
+        return Ok(value.clone());
+    }
+    let text = python::to_str(value)?;
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    Ok(Value::from_safe_string(text.replace('\'', "&#39;").replace('"', "&#34;")))
+}
+
+/// Python's `str.center`, which puts the odd one of the missing spaces on the left of an odd width.
+fn center(value: &Value, width: Option<usize>) -> Result<String, Error> {
+    let text = python::to_str(value)?;
+    let width = width.unwrap_or(80);
+    let missing = width.saturating_sub(text.chars().count());
+    let left = missing / 2 + (missing & width & 1);
+    Ok(format!("{}{text}{}", " ".repeat(left), " ".repeat(missing - left)))
+}
+
+fn wordcount(value: &Value) -> Result<usize, Error> {
+    let text = python::to_str(value)?;
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    Ok(text.split(|c| !is_word(c)).filter(|word| !word.is_empty()).count())
 }
 
 fn tojson(value: &Value, indent: Option<usize>, named: Kwargs) -> Result<String, Error> {

@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use minijinja::machinery::{tokenize, Span, Token, WhitespaceConfig};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::tests::{is_filter, is_test};
 use minijinja::value::{Value, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Expression, UndefinedBehavior};
 
@@ -43,18 +46,54 @@ pub struct Template {
     expression: Option<(Expression<'static, 'static>, usize)>,
 }
 
+/// The parts of a template that parses, with their places.
+fn tokens(source: &str) -> impl Iterator<Item = (Token<'_>, Span)> {
+    let config = WhitespaceConfig { keep_trailing_newline: true, ..Default::default() };
+    tokenize(source, false, SyntaxConfig::default(), config).map_while(Result::ok)
+}
+
 /// The expression between `{{` and `}}` when there is nothing around it.
 fn inside(source: &str) -> Option<Range<usize>> {
-    let inner = source.strip_prefix("{{")?.strip_suffix("}}")?;
-    let start = 2 + usize::from(inner.starts_with('-'));
-    let end = 2 + inner.len() - usize::from(inner.ends_with('-'));
-    (start < end).then_some(start..end)
+    let all: Vec<_> = tokens(source).collect();
+    let ends = all.iter().filter(|(token, _)| matches!(token, Token::VariableEnd)).count();
+    match (all.first()?, all.last()?) {
+        ((Token::VariableStart, open), (Token::VariableEnd, close)) if ends == 1 => {
+            Some(open.end_offset as usize..close.start_offset as usize)
+        }
+        _ => None,
+    }
+}
+
+/// A name after `|` or `is` that is no filter or test. minijinja asks only when it gets there; a
+/// template is to be known good before the first record.
+fn unknown_name(env: &Environment, source: &str) -> Option<String> {
+    let state = env.empty_state();
+    let all: Vec<_> = tokens(source).collect();
+    for (index, (token, span)) in all.iter().enumerate() {
+        let Token::Ident(name) = token else { continue };
+        let before = |back: usize| index.checked_sub(back).map(|at| &all[at].0);
+        let kind = match (before(2), before(1)) {
+            (_, Some(Token::Pipe)) if !is_filter(&state, name) => "filter",
+            (_, Some(Token::Ident("is"))) if *name != "not" && !is_test(&state, name) => "test",
+            (Some(Token::Ident("is")), Some(Token::Ident("not"))) if !is_test(&state, name) => {
+                "test"
+            }
+            (Some(Token::BlockStart), Some(Token::Ident("filter"))) if !is_filter(&state, name) => {
+                "filter"
+            }
+            _ => continue,
+        };
+        let (line, column) = line_and_column(source, span.start_offset as usize);
+        return Some(format!(
+            "line {line}, column {column} of the template: there is no {kind} \"{name}\""
+        ));
+    }
+    None
 }
 
 fn compile_expression(source: &str) -> Option<(Expression<'static, 'static>, usize)> {
     let range = inside(source)?;
     let start = range.start;
-    // What is not one expression, such as `{{ a }} {{ b }}`, does not compile as one.
     let compiled = environment().compile_expression_owned(source[range].to_owned()).ok()?;
     Some((compiled, start))
 }
@@ -64,6 +103,9 @@ impl Template {
         let mut env = environment().clone();
         env.add_template_owned(NAME, source.to_owned())
             .map_err(|reason| sentence(source, 0, &reason, None))?;
+        if let Some(reason) = unknown_name(&env, source) {
+            return Err(reason);
+        }
         Ok(Template { env, source: source.to_owned(), expression: compile_expression(source) })
     }
 
@@ -108,32 +150,58 @@ fn parse(record_json: &[u8]) -> Result<Value, String> {
     }
 }
 
-/// Where, what and what to do, for an error at a span of `source[start..]`.
+/// Where, what and what to do, for an error at a span of `source[start..]`. An error without a place
+/// is about the whole expression when there is one.
 fn sentence(source: &str, start: usize, error: &Error, record: Option<&Value>) -> String {
-    let span = error.range().map(|range| start + range.start..start + range.end);
+    let span = match error.range() {
+        Some(range) => Some(start + range.start..start + range.end),
+        None => inside(source).filter(|_| start > 0),
+    };
     let span = span.filter(|range| source.get(range.clone()).is_some());
-    let place = match &span {
-        Some(range) => {
-            let (line, column) = line_and_column(source, range.start);
+    let place = match (&span, error.line()) {
+        (Some(range), _) => {
+            let text = &source[range.clone()];
+            let blank = text.len() - text.trim_start().len();
+            let (line, column) = line_and_column(source, range.start + blank);
             format!("line {line}, column {column} of the template: ")
         }
-        None => match error.line() {
-            Some(line) => format!("line {line} of the template: "),
-            None => String::new(),
-        },
+        (None, Some(line)) => format!("line {line} of the template: "),
+        (None, None) => String::new(),
     };
-    let quoted = span.map(|range| source[range].trim().to_owned());
-    let quoted = quoted.filter(|text| !text.is_empty());
+    let quoted = span.map(|range| quoted(source, range)).filter(|text| !text.is_empty());
     let reason = match (error.kind(), &quoted) {
-        (ErrorKind::UndefinedError, Some(text)) => {
-            format!("\"{text}\" is undefined{}", columns(record))
-        }
-        (ErrorKind::UndefinedError, None) => format!("undefined value{}", columns(record)),
-        (ErrorKind::SyntaxError, _) => chain(error),
+        (ErrorKind::UndefinedError, Some(text)) => undefined(text, error, record),
+        (ErrorKind::SyntaxError, _) | (_, None) => chain(error),
         (_, Some(text)) => format!("{} in \"{text}\"", chain(error)),
-        (_, None) => chain(error),
     };
     place + &reason
+}
+
+/// The source at the span. A method, an attribute or a filter says little without what it applies to:
+/// then from the beginning of its tag on.
+fn quoted(source: &str, span: Range<usize>) -> String {
+    let before = source[..span.start].trim_end();
+    let applied = before.ends_with('|') || source[span.clone()].starts_with(['.', '[', '(']);
+    let from = match [before.rfind("{{"), before.rfind("{%")].into_iter().max().flatten() {
+        Some(tag) if applied => tag + 2,
+        _ => span.start,
+    };
+    source[from..span.end].trim_start_matches('-').trim().to_owned()
+}
+
+fn undefined(text: &str, error: &Error, record: Option<&Value>) -> String {
+    if error.detail() == Some(python::PART) {
+        return format!("a part of \"{text}\" is undefined{}", columns(record));
+    }
+    let name_end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let known = record.and_then(|record| record.get_attr(&text[..name_end]).ok());
+    if known.is_some_and(|value| !value.is_undefined()) {
+        return format!(
+            "\"{text}\" is undefined for this record; correct the template, or ask first whether \
+             it \"is defined\""
+        );
+    }
+    format!("\"{text}\" is undefined{}", columns(record))
 }
 
 fn line_and_column(source: &str, byte: usize) -> (usize, usize) {

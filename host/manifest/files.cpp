@@ -36,8 +36,12 @@ Result<std::string> read_text(const fs::path& path) {
   if (!file) {
     return Failure{ASSAY_NOT_FOUND, "cannot be opened: " + std::generic_category().message(errno)};
   }
-  std::string text(kMaxBytes + 1, '\0');
-  text.resize(std::fread(text.data(), 1, text.size(), file.get()));
+  std::string text;
+  char piece[16384];
+  for (std::size_t n = 1; n > 0 && text.size() <= kMaxBytes;) {
+    n = std::fread(piece, 1, sizeof piece, file.get());
+    text.append(piece, n);
+  }
   if (std::ferror(file.get()) != 0) {
     return Failure{ASSAY_NOT_FOUND, "cannot be read to its end"};
   }

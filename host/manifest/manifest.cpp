@@ -240,6 +240,7 @@ Result<ParsedManifest> read_manifest(const fs::path& path) {
   ParsedManifest parsed;
   parsed.manifest.sources = std::move(files->sources);
   parsed.errors = std::move(files->errors);
+  parsed.is_whole = files->is_whole;
   // What a broken file would have said is not known, so nothing is said about what is missing.
   if (files->is_whole) Reader(parsed.manifest, parsed.errors).read(files->root);
   put_in_file_order(parsed.errors);

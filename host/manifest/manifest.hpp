@@ -170,6 +170,7 @@ struct Manifest {
 struct ParsedManifest {
   Manifest manifest;
   std::vector<Diagnostic> errors;  ///< in file order
+  bool is_whole = true;  ///< false: a file was not TOML or not there, so only `sources` is filled
 };
 
 /// Reads a manifest and the files it includes. Paths become absolute, relative to their own file.

@@ -1,8 +1,10 @@
 #include <cstdio>
+#include <iostream>
 #include <string>
 
 #include "host/cli/build.hpp"
 #include "host/cli/commands.hpp"
+#include "host/cli/plugins.hpp"
 #include "host/run/run.hpp"
 
 namespace assay::host {
@@ -30,6 +32,15 @@ int graph_command(const Arguments& arguments) {
   const std::string text = arguments.as_dot ? graph_dot(built->graph) : graph_text(built->graph);
   std::fputs(text.c_str(), stdout);
   return kExitPass;
+}
+
+int plugins_list_command(const Arguments& arguments) {
+  return plugins_list(Registry::scan(plugin_search_path(arguments.plugin_dirs)), std::cout);
+}
+
+int plugins_describe_command(const Arguments& arguments) {
+  return plugins_describe(Registry::scan(plugin_search_path(arguments.plugin_dirs)),
+                          arguments.component, std::cout, std::cerr);
 }
 
 }  // namespace assay::host

@@ -1,0 +1,169 @@
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <assay/sdk.hpp>
+#include <optional>
+#include <string>
+
+#include "checkpoint/weights.hpp"
+#include "decoder/architecture.hpp"
+#include "decoder/head.hpp"
+#include "decoder/load.hpp"
+#include "quantize/nf4.hpp"
+#include "quantize/simulation.hpp"
+#include "schedule/score.hpp"
+
+namespace {
+
+constexpr const char* kDtypes[] = {"float32", nullptr};
+constexpr const char* kMethods[] = {"rtn", "nf4", nullptr};
+constexpr const char* kSimulateKeys[] = {"simulate.bits", "simulate.group_size",
+                                         "simulate.symmetric", "simulate.skip"};
+
+[[noreturn]] void refuse(const char* key, const std::string& text) {
+  throw assay::Error(ASSAY_INVALID_ARGUMENT, key, text);
+}
+
+/// NF4 has one width, one block size and no sign choice; a table that asks for others means
+/// something else.
+void check_nf4(const assay::Context& context) {
+  if (context.has("simulate.bits") && context.integer("simulate.bits") != 4) {
+    refuse("simulate.bits", "nf4 has 4 bits, got " +
+                                std::to_string(context.integer("simulate.bits")) +
+                                "; leave bits out or use method = \"rtn\"");
+  }
+  if (context.has("simulate.group_size") &&
+      context.integer("simulate.group_size") != std::int64_t{assay_torch::kNf4Block}) {
+    refuse("simulate.group_size", "nf4 has blocks of 64, got " +
+                                      std::to_string(context.integer("simulate.group_size")) +
+                                      "; leave group_size out or use method = \"rtn\"");
+  }
+  if (context.has("simulate.symmetric")) {
+    refuse("simulate.symmetric",
+           "nf4 has a fixed table and no zero to choose; leave symmetric out");
+  }
+}
+
+std::optional<assay_torch::Simulation> read_simulation(const assay::Context& context) {
+  if (!context.has("simulate.method")) {
+    for (const char* key : kSimulateKeys) {
+      if (context.has(key))
+        refuse("simulate.method",
+               "is missing beside " + std::string(key) + "; expected rtn or nf4");
+    }
+    return std::nullopt;
+  }
+  assay_torch::Simulation simulation;
+  simulation.skip = context.has("simulate.skip") ? context.texts("simulate.skip")
+                                                 : std::vector<std::string>{"lm_head"};
+  if (context.text("simulate.method") == "nf4") {
+    check_nf4(context);
+    simulation.method = assay_torch::Method::kNf4;
+    return simulation;
+  }
+  if (context.has("simulate.bits"))
+    simulation.rtn.bits = static_cast<int>(context.integer("simulate.bits"));
+  if (context.has("simulate.group_size"))
+    simulation.rtn.group_size = context.integer("simulate.group_size");
+  if (context.has("simulate.symmetric"))
+    simulation.rtn.symmetric = context.flag("simulate.symmetric");
+  return simulation;
+}
+
+at::Device device_of(const assay_device& device) {
+  if (device.type == 1) return at::kCPU;
+  if (device.type == 2 && at::hasCUDA())
+    return {at::kCUDA, static_cast<at::DeviceIndex>(device.id)};
+  throw assay::Error(
+      ASSAY_UNAVAILABLE, "device",
+      "this libtorch computes on the CPU only; leave device out or use device = \"cpu\"");
+}
+
+struct Torch : assay::Backend {
+  static constexpr assay::Info info{"assay/torch", "1.0.0",
+                                    "Llama checkpoints in the Hugging Face form, on libtorch",
+                                    ASSAY_CAP_SCORE | ASSAY_CAP_LOGITS | ASSAY_CAP_DETERMINISTIC};
+  static constexpr assay::Option options[] = {
+      assay::choice("dtype", "\"float32\"", kDtypes,
+                    "What weights are widened to and computed with."),
+      assay::integer("batch_tokens", "4096",
+                     "The most tokens of one forward pass; a longer request is a pass of its own.")
+          .in(1, 1 << 24),
+      assay::choice("simulate.method", nullptr, kMethods,
+                    "Round the blocks' linear layers on load: rtn (round to nearest) or nf4. "
+                    "Absent: no rounding.")
+          .optional(),
+      assay::integer("simulate.bits", nullptr, "rtn: bits per weight, 4 unless given.")
+          .in(2, 8)
+          .optional(),
+      assay::integer(
+          "simulate.group_size", nullptr,
+          "rtn: weights of a row that share a scale, 128 unless given; 0 or -1: the whole row.")
+          .in(-1, 1 << 24)
+          .optional(),
+      assay::flag("simulate.symmetric", nullptr,
+                  "rtn: a range symmetric around zero, false unless given.")
+          .optional(),
+      assay::texts("simulate.skip", nullptr,
+                   "Modules left alone: parts of names, or whole names with * and ?; [\"lm_head\"] "
+                   "unless given.")
+          .optional()};
+
+  explicit Torch(assay::Context context)
+      : context_(std::move(context)),
+        batch_tokens_(context_.integer("batch_tokens")),
+        simulation_(read_simulation(context_)),
+        device_(device_of(context_.resources().device)) {}
+
+  void load(const assay_job& job, assay_model_info& model) {
+    const c10::InferenceMode guard;
+    use_granted_threads();
+    const std::string dir(assay::view_of(job.model_dir));
+    const assay_torch::DecoderSpec spec = assay_torch::read_spec(dir);
+    assay_torch::LoadedModel loaded =
+        assay_torch::load_model(spec, assay_torch::Weights(dir), simulation_, device_);
+    model.vocab = static_cast<std::uint32_t>(spec.vocab);
+    model.max_context = static_cast<std::uint64_t>(spec.max_context);
+    model.weight_bytes = (loaded.stored_bits + 7) / 8;
+    model.bits_per_weight =
+        static_cast<double>(loaded.stored_bits) / static_cast<double>(loaded.parameters);
+    model.bos = spec.bos;
+    model.eos = spec.eos;
+    decoder_ = std::move(loaded.decoder);
+  }
+
+  void run(const assay::Batch& batch, assay::Sink& sink) {
+    const c10::InferenceMode guard;
+    use_granted_threads();
+    assay_torch::score(
+        *decoder_, batch.raw(), sink.raw(),
+        {.pass_tokens = batch_tokens_, .cancelled = [this] { return context_.cancelled(); }});
+  }
+
+  /// Weights widened to float32, and the two chunks of the output layer.
+  static void estimate(const assay::Context&, const assay_job& job, assay_resources& need) {
+    const std::string dir(assay::view_of(job.model_dir));
+    const assay_torch::DecoderSpec spec = assay_torch::read_spec(dir);
+    const auto chunk =
+        static_cast<std::uint64_t>(assay_torch::rows_per_chunk(spec.vocab) * spec.vocab);
+    need.host_bytes = 4 * (assay_torch::Weights(dir).values() + 2 * chunk);
+  }
+
+ private:
+  // The count is the process's, so another instance may have changed it.
+  void use_granted_threads() const {
+    at::set_num_threads(static_cast<int>(std::max(context_.resources().threads, std::uint32_t{1})));
+  }
+
+  assay::Context context_;
+  std::int64_t batch_tokens_;
+  std::optional<assay_torch::Simulation> simulation_;
+  at::Device device_;
+  std::optional<assay_torch::Decoder> decoder_;
+};
+
+}  // namespace
+
+ASSAY_PLUGIN("assay/torch", "1.0.0", "assay", "Apache-2.0", Torch)

@@ -30,20 +30,32 @@ struct Encoding {
 
 /// A model directory's tokenizer.json with the special tokens of tokenizer_config.json.
 ///
+/// tokenizer.json is taken as it stands: add_bos_token and other switches of tokenizer_config.json,
+/// from which transformers would build another tokenizer, change nothing. Truncation, padding and
+/// dropout that the file asks for are off.
+///
 /// Threads  [any-thread] all const functions may run at once
 class Tokenizer {
  public:
   /// Fails    ASSAY_NOT_FOUND no tokenizer.json, saying what to do; ASSAY_INVALID_ARGUMENT a file
-  ///          that cannot be understood
+  ///          that cannot be understood, or a special token that the vocabulary does not hold
   static Result<Tokenizer> open(const std::filesystem::path& model_dir);
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
 
+  /// Fails    ASSAY_INVALID_ARGUMENT text that is not UTF-8, naming the byte
   Result<Encoding> encode(std::string_view text, AddSpecial special) const;
+
+  /// An id without a token, such as one of a padded vocabulary, decodes to nothing, and bytes that
+  /// are no character to U+FFFD.
+  ///
+  /// Fails    ASSAY_INVALID_ARGUMENT a negative id
   Result<std::string> decode(std::span<const std::int32_t> ids, bool skip_special) const;
 
-  /// From tokenizer_config.json (string or object spelling), looked up in the vocabulary.
+  /// From tokenizer_config.json, else special_tokens_map.json (string or object spelling), else
+  /// bos_token_id and eos_token_id of config.json. The first file with the key decides: a null
+  /// there means that the model has none.
   std::optional<std::int32_t> bos() const;
   std::optional<std::int32_t> eos() const;
   const std::string& bos_text() const;
@@ -61,19 +73,28 @@ class Tokenizer {
 
 /// A compiled Jinja template: strict undefined, trailing newline kept, Python's string methods.
 ///
+/// Values print as Python prints them (True, None, 1e-07, ['a', 1.0]). Differs from Jinja2: no `%`
+/// formatting of strings, no include or extends; tuples are lists; `~` writes floats beyond 1e16
+/// without an exponent; an undefined part of a list fails instead of printing as Undefined; a
+/// filter or test that does not exist is refused at once.
+///
+/// Source   Jinja2 3.1 through minijinja 2; scoring.md 2
 /// Threads  [any-thread] all const functions may run at once
 class Template {
  public:
-  /// Fails    ASSAY_INVALID_ARGUMENT syntax, with the line and column inside the template
+  /// Fails    ASSAY_INVALID_ARGUMENT syntax, or a filter that does not exist, with the line and
+  ///          column inside the template
   static Result<Template> compile(std::string_view source);
   Template(Template&&) noexcept;
   Template& operator=(Template&&) noexcept;
   ~Template();
 
-  /// Fails    ASSAY_INVALID_ARGUMENT an undefined name or a failing filter, saying which
+  /// Fails    ASSAY_INVALID_ARGUMENT an undefined name or a failing filter, saying which; a column
+  ///          with text that is not UTF-8, or with a NaN or infinity that the template reads
   Result<std::string> render(const Json& record) const;
 
-  /// The value of a source of the form `{{ expression }}`, or the rendered text of any other.
+  /// The value of a source of the form `{{ expression }}`, or the rendered text of any other. White
+  /// space around the braces is text.
   Result<Json> evaluate(const Json& record) const;
 
   /// Names the template reads and does not define itself.

@@ -122,7 +122,11 @@ fn chars(args: &[Value]) -> Result<Option<String>, Error> {
 fn strip(text: &str, set: Option<String>, left: bool, right: bool) -> &str {
     let goes = |c: char| set.as_ref().map_or_else(|| is_space(c), |set| set.contains(c));
     let text = if left { text.trim_start_matches(goes) } else { text };
-    if right { text.trim_end_matches(goes) } else { text }
+    if right {
+        text.trim_end_matches(goes)
+    } else {
+        text
+    }
 }
 
 /// The byte range that Python's optional start and end arguments, in characters, pick.
@@ -137,9 +141,8 @@ fn window(text: &str, start: Option<i64>, end: Option<i64>) -> Option<(usize, us
     if start > end {
         return None;
     }
-    let byte_of = |at: i64| {
-        text.char_indices().nth(at as usize).map_or(text.len(), |(byte, _)| byte)
-    };
+    let byte_of =
+        |at: i64| text.char_indices().nth(at as usize).map_or(text.len(), |(byte, _)| byte);
     Some((byte_of(start), byte_of(end)))
 }
 

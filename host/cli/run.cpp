@@ -29,17 +29,34 @@ void catch_signals() {
   sigaction(SIGTERM, &action, nullptr);
 }
 
-/// Failures are told here, once; the document keeps them too.
+std::string place_of(const Json& failure) {
+  std::string place;
+  for (const char* key : {"variant", "task"}) {
+    if (failure.at(key).is_string()) place += failure.at(key).get<std::string>() + ": ";
+  }
+  return place;
+}
+
+/// Failures are told here, once; of items only the first few, for the document lists them.
 void log_failures(const Json& document) {
+  constexpr std::uint64_t kItemsTold = 3;
+  std::map<std::string, std::uint64_t> items;
   for (const Json& failure : document.at("failures")) {
-    std::string where;
-    for (const char* key : {"variant", "task"}) {
-      if (failure.at(key).is_string()) where += failure.at(key).get<std::string>() + ": ";
-    }
-    if (failure.at("item").is_number()) {
-      where += "item " + std::to_string(failure.at("item").get<std::uint64_t>()) + ": ";
-    }
-    log(LogLevel::kError, where + failure.at("text").get<std::string>());
+    const std::string place = place_of(failure);
+    const bool is_item = failure.at("item").is_number();
+    if (is_item && ++items[place] > kItemsTold) continue;
+    const std::string item =
+        is_item ? "item " + std::to_string(failure.at("item").get<std::uint64_t>()) + ": " : "";
+    log(LogLevel::kError, place + item + failure.at("text").get<std::string>());
+  }
+  for (const Json& counts : document.at("counts")) {
+    const auto failed = counts.at("failed").get<std::uint64_t>();
+    const std::string place = counts.at("variant").get<std::string>() + ": " +
+                              counts.at("task").get<std::string>() + ": ";
+    if (failed <= kItemsTold) continue;
+    log(LogLevel::kError, place + std::to_string(failed) + " of " +
+                              std::to_string(counts.at("items").get<std::uint64_t>()) +
+                              " items failed; run.json and the rows name them");
   }
 }
 

@@ -92,6 +92,9 @@ KnownColumns columns_of(Building& b, const DatasetNode& node, const Use& use) {
   if (!instance) return fail(instance.error());
   auto reader = DatasetReader::open(*instance, node.split.value);
   if (!reader) return fail(reader.error());
+  if (reader->columns().empty()) {
+    return fail({ASSAY_INVALID_ARGUMENT, "no records were found; is its file empty?", "path"});
+  }
   known.is_known = true;
   known.columns = reader->columns();
   return known;

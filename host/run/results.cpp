@@ -287,9 +287,11 @@ std::string Figures::what_is_missing(const GateSpec& gate, std::size_t model,
   if (!is_absolute) needed.push_back(*graph_.baseline);
   for (const std::size_t i : needed) {
     const TaskOutcome* found = outcome(i, gate.task);
-    if (found == nullptr || found->status == Status::kComplete) continue;
-    return graph_.models[i].name + " scored only " + std::to_string(found->counts.scored) + " of " +
-           std::to_string(found->counts.items) + " items";
+    if (found == nullptr) continue;
+    const ItemCounts& counts = found->counts;
+    if (found->status == Status::kComplete && counts.failed == 0) continue;
+    return graph_.models[i].name + " scored only " + std::to_string(counts.scored) + " of " +
+           std::to_string(counts.items) + " items";
   }
   return "";
 }

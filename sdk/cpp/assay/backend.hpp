@@ -4,222 +4,219 @@
 
 #include <assay/declare.hpp>
 #include <assay/instance.hpp>
+#include <assay/namespace.hpp>
 #include <assay/requests.hpp>
 #include <atomic>
 #include <cstring>
 #include <string>
 
-namespace assay __attribute__((visibility("hidden"))) {
-  inline namespace v1 {
+namespace ASSAY_HIDDEN assay {
+inline namespace v1 {
 
-  /// Base of every backend, which has
-  ///   static constexpr Info info;  static constexpr Option options[] (if any);
-  ///   explicit T(Context);
-  ///   void load(const assay_job&, assay_model_info&);
-  /// and, one request at a time,
-  ///   void score(const Request&, Results);     void generate(const Request&, Results);
-  /// or, batching as it likes and calling done() or fail() itself,
-  ///   void run(const Batch&, Sink&);
-  /// and, if it can,
-  ///   void quantize(const assay_job&);
-  ///   static void estimate(Context, const assay_job&, assay_resources& need);
-  struct Backend {};
+/// Base of every backend, which has
+///   static constexpr Info info;  static constexpr Option options[] (if any);
+///   explicit T(Context);
+///   void load(const assay_job&, assay_model_info&);
+/// and, one request at a time,
+///   void score(const Request&, Results);     void generate(const Request&, Results);
+/// or, batching as it likes and calling done() or fail() itself,
+///   void run(const Batch&, Sink&);
+/// and, if it can,
+///   void quantize(const assay_job&);
+///   static void estimate(Context, const assay_job&, assay_resources& need);
+struct Backend {};
 
-  namespace detail {
+namespace detail {
 
-  template <class T>
-  concept RunsBatches = requires(T& backend, const Batch& batch, Sink& sink) {
-    backend.run(batch, sink);
-  };
-  template <class T>
-  concept ScoresRequests = requires(T& backend, const Request& request, Results results) {
-    backend.score(request, results);
-  };
-  template <class T>
-  concept GeneratesOnRequest = requires(T& backend, const Request& request, Results results) {
-    backend.generate(request, results);
-  };
-  template <class T>
-  concept Quantizes = requires(T& backend, const assay_job& job) {
-    backend.quantize(job);
-  };
-  template <class T>
-  concept Estimates = requires(const Context& context, const assay_job& job,
-                               assay_resources& need) {
-    T::estimate(context, job, need);
-  };
+template <class T>
+concept RunsBatches = requires(T& backend, const Batch& batch, Sink& sink) {
+  backend.run(batch, sink);
+};
+template <class T>
+concept ScoresRequests = requires(T& backend, const Request& request, Results results) {
+  backend.score(request, results);
+};
+template <class T>
+concept GeneratesOnRequest = requires(T& backend, const Request& request, Results results) {
+  backend.generate(request, results);
+};
+template <class T>
+concept Quantizes = requires(T& backend, const assay_job& job) {
+  backend.quantize(job);
+};
+template <class T>
+concept Estimates = requires(const Context& context, const assay_job& job, assay_resources& need) {
+  T::estimate(context, job, need);
+};
 
-  enum class Stage { kCreated, kLoaded, kQuantized, kUnusable };
+enum class Stage { kCreated, kLoaded, kQuantized, kUnusable };
 
-  inline void require_stage(Stage stage, Stage expected, const char* call) {
-    switch (stage) {
-      case Stage::kUnusable:
-        return require_order(false, call,
-                             "on an instance that failed before; only destroy is left");
-      case Stage::kCreated:
-        return require_order(expected == Stage::kCreated, call, "before load");
-      case Stage::kLoaded:
-        return require_order(expected == Stage::kLoaded, call, "after load");
-      case Stage::kQuantized:
-        return require_order(false, call, "after quantize");
+inline void require_stage(Stage stage, Stage expected, const char* call) {
+  switch (stage) {
+    case Stage::kUnusable:
+      return require_order(false, call, "on an instance that failed before; only destroy is left");
+    case Stage::kCreated:
+      return require_order(expected == Stage::kCreated, call, "before load");
+    case Stage::kLoaded:
+      return require_order(expected == Stage::kLoaded, call, "after load");
+    case Stage::kQuantized:
+      return require_order(false, call, "after quantize");
+  }
+}
+
+/// Bounds of a score request. Source   abi-1.0.md 15
+inline void check_bounds(const Request& request) {
+  if (request.first == 0 || request.first > request.n_tokens) {
+    throw Error(ASSAY_INVALID_ARGUMENT, std::to_string(request.id),
+                "first is " + std::to_string(request.first) + " in a request of " +
+                    std::to_string(request.n_tokens) + " tokens; expected 1 to " +
+                    std::to_string(request.n_tokens));
+  }
+}
+
+template <class T>
+struct BackendInstance : Instance<T> {
+  using Instance<T>::Instance;
+
+  /// Runs load, quantize or run; a failure makes the instance unusable.
+  template <class Body>
+  assay_status step(assay_error* error, const char* call, Stage expected, Stage next,
+                    Body&& body) noexcept {
+    bool is_in_order = false;
+    const assay_status status = wall(error, [&] {
+      const bool may_overlap = expected == Stage::kLoaded && T::info.caps & ASSAY_CAP_CONCURRENT;
+      std::atomic<int> alone = 0;
+      const Turn turn(may_overlap ? alone : this->calls, this->context.host_table(), call);
+      require_stage(stage, expected, call);
+      is_in_order = true;
+      body();
+      if (next != expected) stage = next;
+    });
+    if (status != ASSAY_OK && is_in_order) stage = Stage::kUnusable;
+    return status;
+  }
+
+  void run(const assay_batch& raw_batch, const assay_result_sink& host_sink) {
+    const Batch batch(raw_batch);
+    Sink sink(batch, host_sink, this->context.host_table());
+    if constexpr (RunsBatches<T>) {
+      this->component.run(batch, sink);
+    } else {
+      for (const Request& request : batch) answer(request, sink);
+    }
+    sink.answer_the_rest(batch);
+    if (kIsChecked && sink.n_broken() > 0) {
+      throw Error(ASSAY_FAILED_PRECONDITION, "run",
+                  "rules of the result sink were broken " + std::to_string(sink.n_broken()) +
+                      " times; the log names them");
     }
   }
 
-  /// Bounds of a score request. Source   abi-1.0.md 15
-  inline void check_bounds(const Request& request) {
-    if (request.first == 0 || request.first > request.n_tokens) {
-      throw Error(ASSAY_INVALID_ARGUMENT, std::to_string(request.id),
-                  "first is " + std::to_string(request.first) + " in a request of " +
-                      std::to_string(request.n_tokens) + " tokens; expected 1 to " +
-                      std::to_string(request.n_tokens));
-    }
+  void answer(const Request& request, Sink& sink) {
+    assay_usage usage{};
+    usage.struct_size = sizeof usage;
+    assay_error error{};
+    error.struct_size = sizeof error;
+    const assay_status status = wall(&error, [&] {
+      this->context.checkpoint();
+      dispatch(request, Results(sink, request.id, usage));
+    });
+    if (status == ASSAY_OK) return sink.done(request.id, usage);
+    sink.fail(request.id, status, error.text);
   }
 
-  template <class T>
-  struct BackendInstance : Instance<T> {
-    using Instance<T>::Instance;
-
-    /// Runs load, quantize or run; a failure makes the instance unusable.
-    template <class Body>
-    assay_status step(assay_error* error, const char* call, Stage expected, Stage next,
-                      Body&& body) noexcept {
-      bool is_in_order = false;
-      const assay_status status = wall(error, [&] {
-        const bool may_overlap = expected == Stage::kLoaded && T::info.caps & ASSAY_CAP_CONCURRENT;
-        std::atomic<int> alone = 0;
-        const Turn turn(may_overlap ? alone : this->calls, this->context.host_table(), call);
-        require_stage(stage, expected, call);
-        is_in_order = true;
-        body();
-        if (next != expected) stage = next;
-      });
-      if (status != ASSAY_OK && is_in_order) stage = Stage::kUnusable;
-      return status;
-    }
-
-    void run(const assay_batch& raw_batch, const assay_result_sink& host_sink) {
-      const Batch batch(raw_batch);
-      Sink sink(batch, host_sink, this->context.host_table());
-      if constexpr (RunsBatches<T>) {
-        this->component.run(batch, sink);
-      } else {
-        for (const Request& request : batch) answer(request, sink);
-      }
-      sink.answer_the_rest(batch);
-      if (kIsChecked && sink.n_broken() > 0) {
-        throw Error(ASSAY_FAILED_PRECONDITION, "run",
-                    "rules of the result sink were broken " + std::to_string(sink.n_broken()) +
-                        " times; the log names them");
+  void dispatch(const Request& request, Results results) {
+    if (request.kind == ASSAY_REQ_SCORE) {
+      if constexpr (ScoresRequests<T>) {
+        check_bounds(request);
+        if (request.first < request.n_tokens) this->component.score(request, results);
+        return;
       }
     }
-
-    void answer(const Request& request, Sink& sink) {
-      assay_usage usage{};
-      usage.struct_size = sizeof usage;
-      assay_error error{};
-      error.struct_size = sizeof error;
-      const assay_status status = wall(&error, [&] {
-        this->context.checkpoint();
-        dispatch(request, Results(sink, request.id, usage));
-      });
-      if (status == ASSAY_OK) return sink.done(request.id, usage);
-      sink.fail(request.id, status, error.text);
-    }
-
-    void dispatch(const Request& request, Results results) {
-      if (request.kind == ASSAY_REQ_SCORE) {
-        if constexpr (ScoresRequests<T>) {
-          check_bounds(request);
-          if (request.first < request.n_tokens) this->component.score(request, results);
-          return;
-        }
+    if (request.kind == ASSAY_REQ_GENERATE) {
+      if constexpr (GeneratesOnRequest<T>) {
+        this->component.generate(request, results);
+        return;
       }
-      if (request.kind == ASSAY_REQ_GENERATE) {
-        if constexpr (GeneratesOnRequest<T>) {
-          this->component.generate(request, results);
-          return;
-        }
-      }
-      throw Error(ASSAY_UNIMPLEMENTED, "kind",
-                  std::string(T::info.id) + " does not answer requests of kind " +
-                      std::to_string(request.kind));
     }
+    throw Error(ASSAY_UNIMPLEMENTED, "kind",
+                std::string(T::info.id) + " does not answer requests of kind " +
+                    std::to_string(request.kind));
+  }
 
-    std::atomic<Stage> stage = Stage::kCreated;
-  };
+  std::atomic<Stage> stage = Stage::kCreated;
+};
 
-  template <class T>
-  struct BackendEntry {
-    using Self = BackendInstance<T>;
-    static constexpr bool kRuns = RunsBatches<T> || ScoresRequests<T> || GeneratesOnRequest<T>;
-    static constexpr auto has_cap(std::uint64_t cap) { return (T::info.caps & cap) != 0; }
-    static_assert(
-        requires(T & t, const assay_job& job, assay_model_info& info) { t.load(job, info); },
-        "a backend needs: void load(const assay_job&, assay_model_info&)");
-    static_assert(
-        !has_cap(ASSAY_CAP_SCORE) || RunsBatches<T> || ScoresRequests<T>,
-        "ASSAY_CAP_SCORE needs: void score(const assay::Request&, assay::Results), or void "
-        "run(const assay::Batch&, assay::Sink&)");
-    static_assert(!has_cap(ASSAY_CAP_GENERATE) || RunsBatches<T> || GeneratesOnRequest<T>,
-                  "ASSAY_CAP_GENERATE needs: void generate(const assay::Request&, assay::Results), "
-                  "or void run(const assay::Batch&, assay::Sink&)");
-    static_assert(has_cap(ASSAY_CAP_QUANTIZE) == Quantizes<T>,
-                  "ASSAY_CAP_QUANTIZE and void quantize(const assay_job&) go together");
+template <class T>
+struct BackendEntry {
+  using Self = BackendInstance<T>;
+  static constexpr bool kRuns = RunsBatches<T> || ScoresRequests<T> || GeneratesOnRequest<T>;
+  static constexpr auto has_cap(std::uint64_t cap) { return (T::info.caps & cap) != 0; }
+  static_assert(
+      requires(T & t, const assay_job& job, assay_model_info& info) { t.load(job, info); },
+      "a backend needs: void load(const assay_job&, assay_model_info&)");
+  static_assert(!has_cap(ASSAY_CAP_SCORE) || RunsBatches<T> || ScoresRequests<T>,
+                "ASSAY_CAP_SCORE needs: void score(const assay::Request&, assay::Results), or void "
+                "run(const assay::Batch&, assay::Sink&)");
+  static_assert(!has_cap(ASSAY_CAP_GENERATE) || RunsBatches<T> || GeneratesOnRequest<T>,
+                "ASSAY_CAP_GENERATE needs: void generate(const assay::Request&, assay::Results), "
+                "or void run(const assay::Batch&, assay::Sink&)");
+  static_assert(has_cap(ASSAY_CAP_QUANTIZE) == Quantizes<T>,
+                "ASSAY_CAP_QUANTIZE and void quantize(const assay_job&) go together");
 
-    static assay_status estimate(const assay_host* host, const assay_config* config,
-                                 const assay_job* job, assay_resources* out,
-                                 assay_error* error) noexcept {
-      return wall(error, [&] {
-        assay_resources need{};
-        need.struct_size = sizeof need;
-        const Context context(host, config, nullptr);
-        if constexpr (Estimates<T>) T::estimate(context, *job, need);
-        context.end_of_options();
-        out->threads = need.threads;
-        out->host_bytes = need.host_bytes;
-        out->device_bytes = need.device_bytes;
-        if (ASSAY_HAS(assay_resources, out, n_devices)) out->n_devices = need.n_devices;
-      });
-    }
-    static assay_status load(void* self, const assay_job* job, assay_model_info* out,
-                             assay_error* error) noexcept {
-      auto& backend = *static_cast<Self*>(self);
-      return backend.step(error, "load", Stage::kCreated, Stage::kLoaded, [&] {
-        assay_model_info info{};
-        info.bos = info.eos = -1;
-        info.struct_size = sizeof info;
-        backend.component.load(*job, info);
-        copy_known(info, *out);
-      });
-    }
-    static assay_status quantize(void* self, const assay_job* job, assay_error* error) noexcept {
-      auto& backend = *static_cast<Self*>(self);
-      return backend.step(error, "quantize", Stage::kCreated, Stage::kQuantized, [&] {
-        if constexpr (Quantizes<T>) backend.component.quantize(*job);
-      });
-    }
-    static assay_status run(void* self, const assay_batch* batch, const assay_result_sink* sink,
-                            assay_error* error) noexcept {
-      auto& backend = *static_cast<Self*>(self);
-      return backend.step(error, "run", Stage::kLoaded, Stage::kLoaded,
-                          [&] { backend.run(*batch, *sink); });
-    }
+  static assay_status estimate(const assay_host* host, const assay_config* config,
+                               const assay_job* job, assay_resources* out,
+                               assay_error* error) noexcept {
+    return wall(error, [&] {
+      assay_resources need{};
+      need.struct_size = sizeof need;
+      const Context context(host, config, nullptr);
+      if constexpr (Estimates<T>) T::estimate(context, *job, need);
+      context.end_of_options();
+      out->threads = need.threads;
+      out->host_bytes = need.host_bytes;
+      out->device_bytes = need.device_bytes;
+      if (ASSAY_HAS(assay_resources, out, n_devices)) out->n_devices = need.n_devices;
+    });
+  }
+  static assay_status load(void* self, const assay_job* job, assay_model_info* out,
+                           assay_error* error) noexcept {
+    auto& backend = *static_cast<Self*>(self);
+    return backend.step(error, "load", Stage::kCreated, Stage::kLoaded, [&] {
+      assay_model_info info{};
+      info.bos = info.eos = -1;
+      info.struct_size = sizeof info;
+      backend.component.load(*job, info);
+      copy_known(info, *out);
+    });
+  }
+  static assay_status quantize(void* self, const assay_job* job, assay_error* error) noexcept {
+    auto& backend = *static_cast<Self*>(self);
+    return backend.step(error, "quantize", Stage::kCreated, Stage::kQuantized, [&] {
+      if constexpr (Quantizes<T>) backend.component.quantize(*job);
+    });
+  }
+  static assay_status run(void* self, const assay_batch* batch, const assay_result_sink* sink,
+                          assay_error* error) noexcept {
+    auto& backend = *static_cast<Self*>(self);
+    return backend.step(error, "run", Stage::kLoaded, Stage::kLoaded,
+                        [&] { backend.run(*batch, *sink); });
+  }
 
-    /// Fields that both sides know. The size stays the caller's.
-    static void copy_known(const assay_model_info& from, assay_model_info& to) {
-      const std::size_t n = std::min<std::size_t>(to.struct_size, sizeof from);
-      constexpr std::size_t kStart = offsetof(assay_model_info, vocab);
-      if (n <= kStart) return;
-      std::memcpy(reinterpret_cast<char*>(&to) + kStart,
-                  reinterpret_cast<const char*>(&from) + kStart, n - kStart);
-    }
+  /// Fields that both sides know. The size stays the caller's.
+  static void copy_known(const assay_model_info& from, assay_model_info& to) {
+    const std::size_t n = std::min<std::size_t>(to.struct_size, sizeof from);
+    constexpr std::size_t kStart = offsetof(assay_model_info, vocab);
+    if (n <= kStart) return;
+    std::memcpy(reinterpret_cast<char*>(&to) + kStart,
+                reinterpret_cast<const char*>(&from) + kStart, n - kStart);
+  }
 
-    static constexpr assay_backend_v1 kApi{
-        sizeof(assay_backend_v1),          0,
-        Estimates<T> ? estimate : nullptr, load,
-        Quantizes<T> ? quantize : nullptr, kRuns ? run : nullptr};
-  };
+  static constexpr assay_backend_v1 kApi{sizeof(assay_backend_v1),          0,
+                                         Estimates<T> ? estimate : nullptr, load,
+                                         Quantizes<T> ? quantize : nullptr, kRuns ? run : nullptr};
+};
 
-  }  // namespace detail
-  }  // namespace v1
-}  // namespace )
+}  // namespace detail
+}  // namespace v1
+}  // namespace assay

@@ -6,43 +6,44 @@
 
 #include <assay/context.hpp>
 #include <assay/error.hpp>
+#include <assay/namespace.hpp>
 #include <atomic>
 #include <memory>
 #include <string>
 
-namespace assay __attribute__((visibility("hidden"))) {
-  inline namespace v1 {
-  namespace detail {
+namespace ASSAY_HIDDEN assay {
+inline namespace v1 {
+namespace detail {
 
-  /// What an interface table's `self` points to. The context comes first: the component may keep a
-  /// copy and use it to the end.
-  template <class T>
-  struct Instance {
-    explicit Instance(const Context& given) : context(given), component(given) {
-      given.end_of_options();
-    }
-
-    Context context;
-    T component;
-    std::atomic<int> calls = 0;
-  };
-
-  inline void require_order(bool is_in_order, const char* call, const char* why) {
-    if (is_in_order) return;
-    throw Error(ASSAY_FAILED_PRECONDITION, call, std::string(call) + " was called " + why);
+/// What an interface table's `self` points to. The context comes first: the component may keep a
+/// copy and use it to the end.
+template <class T>
+struct Instance {
+  explicit Instance(const Context& given) : context(given), component(given) {
+    given.end_of_options();
   }
 
-  template <class Self>
-  assay_status create(const assay_host* host, const assay_config* config,
-                      const assay_resources* resources, void** self, assay_error* error) noexcept {
-    return wall(error, [&] { *self = new Self(Context(host, config, resources)); });
-  }
+  Context context;
+  T component;
+  std::atomic<int> calls = 0;
+};
 
-  template <class Self>
-  void destroy(void* self) noexcept {
-    delete static_cast<Self*>(self);
-  }
+inline void require_order(bool is_in_order, const char* call, const char* why) {
+  if (is_in_order) return;
+  throw Error(ASSAY_FAILED_PRECONDITION, call, std::string(call) + " was called " + why);
+}
 
-  }  // namespace detail
-  }  // namespace v1
-}  // namespace )
+template <class Self>
+assay_status create(const assay_host* host, const assay_config* config,
+                    const assay_resources* resources, void** self, assay_error* error) noexcept {
+  return wall(error, [&] { *self = new Self(Context(host, config, resources)); });
+}
+
+template <class Self>
+void destroy(void* self) noexcept {
+  delete static_cast<Self*>(self);
+}
+
+}  // namespace detail
+}  // namespace v1
+}  // namespace assay

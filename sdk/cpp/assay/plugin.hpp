@@ -6,6 +6,7 @@
 #include <assay/backend.hpp>
 #include <assay/dataset.hpp>
 #include <assay/metric.hpp>
+#include <assay/namespace.hpp>
 #include <assay/reporter.hpp>
 #include <cstdint>
 #include <type_traits>
@@ -35,98 +36,97 @@
       ::assay::detail::kComponents<__VA_ARGS__>.size()};                             \
   }
 
-namespace assay __attribute__((visibility("hidden"))) {
-  inline namespace v1 {
-  namespace detail {
+namespace ASSAY_HIDDEN assay {
+inline namespace v1 {
+namespace detail {
 
-  template <class T>
-  constexpr auto options_of() {
-    if constexpr (requires { T::options[0]; }) {
-      return pointers_to<assay_option>(T::options);
-    } else {
-      return std::array<const assay_option*, 0>{};
-    }
+template <class T>
+constexpr auto options_of() {
+  if constexpr (requires { T::options[0]; }) {
+    return pointers_to<assay_option>(T::options);
+  } else {
+    return std::array<const assay_option*, 0>{};
   }
-  template <class T>
-  constexpr auto columns_of() {
-    if constexpr (requires { T::columns[0]; }) {
-      return pointers_to<assay_column>(T::columns);
-    } else {
-      return std::array<const assay_column*, 0>{};
-    }
+}
+template <class T>
+constexpr auto columns_of() {
+  if constexpr (requires { T::columns[0]; }) {
+    return pointers_to<assay_column>(T::columns);
+  } else {
+    return std::array<const assay_column*, 0>{};
   }
-  template <class T>
-  constexpr auto outputs_of() {
-    if constexpr (requires { T::outputs[0]; }) {
-      return pointers_to<assay_column>(T::outputs);
-    } else {
-      return std::array<const assay_column*, 0>{};
-    }
+}
+template <class T>
+constexpr auto outputs_of() {
+  if constexpr (requires { T::outputs[0]; }) {
+    return pointers_to<assay_column>(T::outputs);
+  } else {
+    return std::array<const assay_column*, 0>{};
   }
+}
 
-  template <class Pointers>
-  constexpr auto data_or_null(const Pointers& pointers) {
-    return pointers.empty() ? nullptr : pointers.data();
+template <class Pointers>
+constexpr auto data_or_null(const Pointers& pointers) {
+  return pointers.empty() ? nullptr : pointers.data();
+}
+
+template <class T, assay_kind kind_number, class Entry>
+struct ComponentOf {
+  static_assert(std::is_constructible_v<T, Context>,
+                "a component needs: explicit T(assay::Context)");
+  static constexpr auto kOptions = options_of<T>();
+  static constexpr auto kColumns = columns_of<T>();
+  static constexpr auto kOutputs = outputs_of<T>();
+
+  static constexpr const assay_extension* extensions() {
+    if constexpr (requires { T::extensions[0]; }) return T::extensions;
+    return nullptr;
   }
-
-  template <class T, assay_kind kind_number, class Entry>
-  struct ComponentOf {
-    static_assert(std::is_constructible_v<T, Context>,
-                  "a component needs: explicit T(assay::Context)");
-    static constexpr auto kOptions = options_of<T>();
-    static constexpr auto kColumns = columns_of<T>();
-    static constexpr auto kOutputs = outputs_of<T>();
-
-    static constexpr const assay_extension* extensions() {
-      if constexpr (requires { T::extensions[0]; }) return T::extensions;
-      return nullptr;
-    }
-    static constexpr std::uint64_t n_extensions() {
-      if constexpr (requires { T::extensions[0]; }) return std::size(T::extensions);
-      return 0;
-    }
-
-    static constexpr assay_component kComponent{sizeof(assay_component),
-                                                kind_number,
-                                                T::info.id,
-                                                T::info.version,
-                                                T::info.summary,
-                                                T::info.caps,
-                                                data_or_null(kOptions),
-                                                kOptions.size(),
-                                                data_or_null(kColumns),
-                                                kColumns.size(),
-                                                data_or_null(kOutputs),
-                                                kOutputs.size(),
-                                                create<typename Entry::Self>,
-                                                destroy<typename Entry::Self>,
-                                                &Entry::kApi,
-                                                extensions(),
-                                                n_extensions()};
-  };
-
-  template <class T>
-  constexpr const assay_component* component_of() {
-    static_assert(
-        requires { T::info.id; },
-        "a component needs: static constexpr assay::Info info{id, version, summary, caps}");
-    if constexpr (std::is_base_of_v<Metric, T>) {
-      return &ComponentOf<T, ASSAY_METRIC, MetricEntry<T>>::kComponent;
-    } else if constexpr (std::is_base_of_v<Dataset, T>) {
-      return &ComponentOf<T, ASSAY_DATASET, DatasetEntry<T>>::kComponent;
-    } else if constexpr (std::is_base_of_v<Backend, T>) {
-      return &ComponentOf<T, ASSAY_BACKEND, BackendEntry<T>>::kComponent;
-    } else {
-      static_assert(std::is_base_of_v<Reporter, T>,
-                    "derive from assay::Metric, assay::Dataset, assay::Backend or assay::Reporter");
-      return &ComponentOf<T, ASSAY_REPORTER, ReporterEntry<T>>::kComponent;
-    }
+  static constexpr std::uint64_t n_extensions() {
+    if constexpr (requires { T::extensions[0]; }) return std::size(T::extensions);
+    return 0;
   }
 
-  template <class... T>
-  inline constexpr std::array<const assay_component*, sizeof...(T)> kComponents{
-      component_of<T>()...};
+  static constexpr assay_component kComponent{sizeof(assay_component),
+                                              kind_number,
+                                              T::info.id,
+                                              T::info.version,
+                                              T::info.summary,
+                                              T::info.caps,
+                                              data_or_null(kOptions),
+                                              kOptions.size(),
+                                              data_or_null(kColumns),
+                                              kColumns.size(),
+                                              data_or_null(kOutputs),
+                                              kOutputs.size(),
+                                              create<typename Entry::Self>,
+                                              destroy<typename Entry::Self>,
+                                              &Entry::kApi,
+                                              extensions(),
+                                              n_extensions()};
+};
 
-  }  // namespace detail
-  }  // namespace v1
-}  // namespace )
+template <class T>
+constexpr const assay_component* component_of() {
+  static_assert(
+      requires { T::info.id; },
+      "a component needs: static constexpr assay::Info info{id, version, summary, caps}");
+  if constexpr (std::is_base_of_v<Metric, T>) {
+    return &ComponentOf<T, ASSAY_METRIC, MetricEntry<T>>::kComponent;
+  } else if constexpr (std::is_base_of_v<Dataset, T>) {
+    return &ComponentOf<T, ASSAY_DATASET, DatasetEntry<T>>::kComponent;
+  } else if constexpr (std::is_base_of_v<Backend, T>) {
+    return &ComponentOf<T, ASSAY_BACKEND, BackendEntry<T>>::kComponent;
+  } else {
+    static_assert(std::is_base_of_v<Reporter, T>,
+                  "derive from assay::Metric, assay::Dataset, assay::Backend or assay::Reporter");
+    return &ComponentOf<T, ASSAY_REPORTER, ReporterEntry<T>>::kComponent;
+  }
+}
+
+template <class... T>
+inline constexpr std::array<const assay_component*, sizeof...(T)> kComponents{component_of<T>()...};
+
+}  // namespace detail
+}  // namespace v1
+}  // namespace assay

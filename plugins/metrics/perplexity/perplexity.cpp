@@ -4,6 +4,7 @@
 #include <assay/sdk.hpp>
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
 #include <limits>
 #include <numbers>
 #include <span>
@@ -84,11 +85,17 @@ double units_of(const assay::Sample& item, const char* column) {
   return static_cast<double>(units);
 }
 
+std::string shown(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.9g", value);
+  return text;
+}
+
 /// Refuses what no log-likelihood can be.
 double nats_of(double nats, const char* column) {
   if (!std::isfinite(nats) || nats < 0) {
     throw assay::Error(ASSAY_INVALID_ARGUMENT, column,
-                       std::string(column) + " is " + std::to_string(nats) +
+                       std::string(column) + " is " + shown(nats) +
                            ", and a negative log-likelihood is a finite number from 0 up");
   }
   return nats;

@@ -345,7 +345,7 @@ std::vector<Note> item_notes(const json& run) {
       {"truncated", "with the prompt cut on the left to fit the model's context"},
       {"failed", "that failed"},
       {"empty", "with nothing to score"},
-      {"boundary_differs", "with other tokens where prompt and answer meet than apart"}};
+      {"boundary_differs", "whose prompt is tokenized otherwise when the answer follows"}};
   std::vector<Note> notes;
   for (const json& count : list_of(run, "counts")) {
     for (const auto& [key, meaning] : kCounts) {

@@ -297,7 +297,7 @@ void write_counts(std::string& page, const json& run) {
   if (counts.empty()) return;
   page += "\n## Items\n\n";
   page += "Truncated: cut on the left to fit the model's context. Empty: nothing to score. ";
-  page += "Boundary differs: prompt and answer are tokenized differently together than apart.\n";
+  page += "Boundary differs: the prompt is tokenized otherwise when the answer follows.\n";
   add_heading(page, {"task", "variant",
                      "items:", "scored:", "truncated:", "failed:", "empty:", "boundary differs:"});
   for (const json& count : counts) {

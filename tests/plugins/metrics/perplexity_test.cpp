@@ -113,12 +113,12 @@ TEST(Perplexity, RefusesWhatNoLogLikelihoodCanBe) {
   Json bad = item(1, 1, 1, 1);
   bad["nll"] = -1.5;
   EXPECT_EQ(measure("assay/perplexity", {bad}).said.text,
-            "nll is -1.500000, and a negative log-likelihood is a finite number from 0 up");
+            "nll is -1.5, and a negative log-likelihood is a finite number from 0 up");
   bad["nll"] = nullptr;
   EXPECT_EQ(measure("assay/perplexity", {bad}).said.text,
             "nll is nan, and a negative log-likelihood is a finite number from 0 up");
   EXPECT_EQ(measure("assay/perplexity", {item(1, 1, 1, 1, {-2})}).said.text,
-            "window_nll is -2.000000, and a negative log-likelihood is a finite number from 0 up");
+            "window_nll is -2, and a negative log-likelihood is a finite number from 0 up");
   EXPECT_EQ(measure("assay/perplexity", {item(1, -1, 1, 1)}).said.text,
             "n_tokens is -1, and a count cannot be negative");
 }

@@ -28,7 +28,8 @@ TEST(MarkdownReporter, LetsNoNameBreakATableOrBecomeMarkup) {
 TEST(MarkdownReporter, SpellsControlCharactersAndDirectionMarks) {
   Json run = golden_run();
   run["name"] = "a\x1b[2J\xC2\x9B\xE2\x80\xAE";
-  EXPECT_EQ(page_of(run).substr(0, 44), "# a\\\\x1b\\[2J\\\\xc2\\\\x9b\\\\xe2\\\\x80\\\\xae\n\nVe");
+  const std::string page = page_of(run);
+  EXPECT_EQ(page.substr(0, page.find('\n')), "# a\\\\x1b\\[2J\\\\xc2\\\\x9b\\\\xe2\\\\x80\\\\xae");
 }
 
 TEST(MarkdownReporter, SaysThatNothingWasMeasured) {

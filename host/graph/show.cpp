@@ -53,8 +53,9 @@ std::string bound_text(const GateSpec& gate) {
 
 /// `key=value key="a text"`, secrets left out.
 std::string options_text(const Use& use) {
+  const Json options = without_secrets(*use.component, use.options);
   std::string text;
-  for (const auto& [key, value] : without_secrets(*use.component, use.options).items()) {
+  for (const auto& [key, value] : options.items()) {
     text += (text.empty() ? "" : " ") + key + "=" +
             value.dump(-1, ' ', false, Json::error_handler_t::replace);
   }

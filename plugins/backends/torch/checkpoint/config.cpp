@@ -27,23 +27,22 @@ struct Config::Document {
 
 Config::Config(const std::string& path) : path_(path), document_(std::make_unique<Document>()) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) throw assay::Error(ASSAY_NOT_FOUND, path, path + ": cannot be opened");
+  if (!file) throw assay::Error(ASSAY_NOT_FOUND, path + ": cannot be opened");
   try {
     document_->root = nlohmann::json::parse(file);
   } catch (const nlohmann::json::parse_error& error) {
-    throw assay::Error(ASSAY_INVALID_ARGUMENT, path,
+    throw assay::Error(ASSAY_INVALID_ARGUMENT,
                        path + ": not valid JSON at byte " + std::to_string(error.byte));
   }
   if (!document_->root.is_object())
-    throw assay::Error(ASSAY_INVALID_ARGUMENT, path, path + ": not a JSON object");
+    throw assay::Error(ASSAY_INVALID_ARGUMENT, path + ": not a JSON object");
 }
 
 Config::Config(Config&&) noexcept = default;
 Config::~Config() = default;
 
 void Config::refuse(std::string_view key, const std::string& text) const {
-  throw assay::Error(ASSAY_INVALID_ARGUMENT, std::string(key),
-                     path_ + ": " + std::string(key) + ": " + text);
+  throw assay::Error(ASSAY_INVALID_ARGUMENT, path_ + ": " + std::string(key) + ": " + text);
 }
 
 bool Config::has(std::string_view key) const { return document_->find(key) != nullptr; }

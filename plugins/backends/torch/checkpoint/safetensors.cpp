@@ -35,7 +35,7 @@ constexpr std::array kDtypes = {
     DtypeBits{"C64", 64}, DtypeBits{"F4", 4}};
 
 [[noreturn]] void refuse(const std::string& path, const std::string& text) {
-  throw assay::Error(ASSAY_INVALID_ARGUMENT, path, path + ": " + text);
+  throw assay::Error(ASSAY_INVALID_ARGUMENT, path + ": " + text);
 }
 
 std::string tensor_text(const std::string& name) { return "tensor \"" + name + "\""; }
@@ -144,7 +144,7 @@ void SafetensorsFile::map_file() {
   if (fd < 0 || ::fstat(fd, &info) != 0) {
     const std::string why = std::strerror(errno);
     if (fd >= 0) ::close(fd);
-    throw assay::Error(ASSAY_NOT_FOUND, path_, path_ + ": cannot be opened: " + why);
+    throw assay::Error(ASSAY_NOT_FOUND, path_ + ": cannot be opened: " + why);
   }
   const auto size = static_cast<std::size_t>(info.st_size);
   if (!S_ISREG(info.st_mode) || size < kLengthBytes) {
@@ -158,7 +158,7 @@ void SafetensorsFile::map_file() {
   const std::string why = std::strerror(errno);
   ::close(fd);
   if (at == MAP_FAILED) {
-    throw assay::Error(ASSAY_RESOURCE_EXHAUSTED, path_, path_ + ": cannot be mapped: " + why);
+    throw assay::Error(ASSAY_RESOURCE_EXHAUSTED, path_ + ": cannot be mapped: " + why);
   }
   file_ = {static_cast<const std::byte*>(at), size};
 }

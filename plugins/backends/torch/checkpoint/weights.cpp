@@ -6,7 +6,6 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
-#include <set>
 
 #include "checkpoint/config.hpp"
 
@@ -19,7 +18,7 @@ constexpr const char* kSingle = "model.safetensors";
 constexpr const char* kIndex = "model.safetensors.index.json";
 
 [[noreturn]] void refuse(const std::string& where, const std::string& text) {
-  throw assay::Error(ASSAY_INVALID_ARGUMENT, where, where + ": " + text);
+  throw assay::Error(ASSAY_INVALID_ARGUMENT, where + ": " + text);
 }
 
 float from_bf16(std::uint16_t bits) {
@@ -72,9 +71,8 @@ Weights::Weights(const std::string& model_dir) : model_dir_(model_dir) {
     return;
   }
   if (!fs::exists(dir / kIndex)) {
-    throw assay::Error(ASSAY_NOT_FOUND, model_dir,
-                       model_dir + ": no weights: a model directory needs " + kSingle + ", or " +
-                           kIndex + " and the files it names");
+    throw assay::Error(ASSAY_NOT_FOUND, model_dir + ": no weights: a model directory needs " +
+                                            kSingle + ", or " + kIndex + " and the files it names");
   }
   open_shards((dir / kIndex).string());
 }
@@ -89,7 +87,7 @@ void Weights::open_shards(const std::string& index_path) {
     }
     const fs::path path = fs::path(model_dir_) / shard;
     if (!fs::exists(path)) {
-      throw assay::Error(ASSAY_NOT_FOUND, index_path,
+      throw assay::Error(ASSAY_NOT_FOUND,
                          index_path + ": weight_map names \"" + shard +
                              "\", which is not in the directory; copy that file too");
     }
@@ -123,6 +121,13 @@ const Weights::Place& Weights::place(const std::string& name) const {
   return found->second;
 }
 
+std::uint64_t Weights::values() const {
+  std::uint64_t total = 0;
+  for (const auto& [name, place] : places_)
+    total += static_cast<std::uint64_t>(count_of(place.entry->shape));
+  return total;
+}
+
 std::uint64_t Weights::stored_bits(const std::string& name) const {
   const TensorEntry& entry = *place(name).entry;
   const auto count = static_cast<std::uint64_t>(count_of(entry.shape));
@@ -149,22 +154,6 @@ void Weights::read(const std::string& name, std::span<const std::int64_t> shape,
                      "; weights are read as F32, F16 or BF16");
   }
   check_finite(path, name, out);
-}
-
-std::uint64_t weight_file_bytes(const std::string& model_dir) {
-  const fs::path dir(model_dir);
-  std::error_code ignored;
-  if (const auto size = fs::file_size(dir / kSingle, ignored); !ignored) return size;
-  if (!fs::exists(dir / kIndex)) return 0;
-  std::set<std::string> shards;
-  for (const auto& [tensor, shard] : Config((dir / kIndex).string()).text_table("weight_map"))
-    shards.insert(shard);
-  std::uint64_t total = 0;
-  for (const std::string& shard : shards) {
-    const auto size = fs::file_size(dir / shard, ignored);
-    if (!ignored) total += size;
-  }
-  return total;
 }
 
 }  // namespace assay_torch

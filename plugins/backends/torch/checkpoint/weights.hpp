@@ -25,6 +25,9 @@ class Weights {
   bool holds(const std::string& name) const;
   std::vector<std::string> names() const;
 
+  /// Values of all tensors together.
+  std::uint64_t values() const;
+
   /// Bits that one value of the tensor takes in its file.
   std::uint64_t stored_bits(const std::string& name) const;
 
@@ -48,8 +51,5 @@ class Weights {
   std::vector<std::unique_ptr<SafetensorsFile>> files_;
   std::map<std::string, Place> places_;
 };
-
-/// Bytes of the weight files, without opening them as tensors; 0 where there are none.
-std::uint64_t weight_file_bytes(const std::string& model_dir);
 
 }  // namespace assay_torch

@@ -30,10 +30,9 @@ std::string supported() {
   return out;
 }
 
-[[noreturn]] void refuse(const Config& config, const char* key, const std::string& name) {
-  throw assay::Error(ASSAY_UNIMPLEMENTED, key,
-                     config.path() + ": architecture \"" + name +
-                         "\" is not supported; supported: " + supported());
+[[noreturn]] void refuse(const Config& config, const std::string& name) {
+  throw assay::Error(ASSAY_UNIMPLEMENTED, config.path() + ": architecture \"" + name +
+                                              "\" is not supported; supported: " + supported());
 }
 
 const Adapter& adapter_of(const Config& config) {
@@ -43,12 +42,11 @@ const Adapter& adapter_of(const Config& config) {
     if (type ? *type != adapter.model_type
              : classes.empty() || classes.front() != adapter.class_name)
       continue;
-    if (!classes.empty() && classes.front() != adapter.class_name)
-      refuse(config, "architectures", classes.front());
+    if (!classes.empty() && classes.front() != adapter.class_name) refuse(config, classes.front());
     return adapter;
   }
-  if (type) refuse(config, "model_type", *type);
-  if (!classes.empty()) refuse(config, "architectures", classes.front());
+  if (type) refuse(config, *type);
+  if (!classes.empty()) refuse(config, classes.front());
   config.refuse("model_type", "is missing; supported: " + supported());
 }
 
@@ -72,7 +70,7 @@ DecoderSpec read_spec(const std::string& model_dir) {
   const fs::path path = fs::path(model_dir) / "config.json";
   if (!fs::exists(path)) {
     throw assay::Error(
-        ASSAY_NOT_FOUND, model_dir,
+        ASSAY_NOT_FOUND,
         model_dir +
             (fs::is_directory(model_dir)
                  ? ": no config.json: a model directory needs config.json, tokenizer.json and "

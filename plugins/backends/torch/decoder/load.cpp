@@ -139,9 +139,8 @@ void Loader::check_skip() const {
     const auto hit = [&](const std::string& module) { return matches(pattern, module); };
     if (std::none_of(modules.begin(), modules.end(), hit)) {
       throw assay::Error(ASSAY_INVALID_ARGUMENT, "simulate.skip",
-                         "simulate.skip: \"" + pattern +
-                             "\" matches no module; modules are named like lm_head, " + modules[2] +
-                             " or " + modules.back());
+                         "\"" + pattern + "\" matches no module; modules are named like lm_head, " +
+                             modules[2] + " or " + modules.back());
     }
   }
 }
@@ -151,7 +150,7 @@ void Loader::check_superfluous() const {
     // Old exporters stored the rotary frequencies, which follow from config.json.
     if (read_.contains(name) || name.ends_with(".rotary_emb.inv_freq")) continue;
     throw assay::Error(
-        ASSAY_INVALID_ARGUMENT, name,
+        ASSAY_INVALID_ARGUMENT,
         "the weights hold \"" + name + "\", which architecture " + spec_.architecture +
             " with the settings of config.json does not have; check that both are of one model");
   }

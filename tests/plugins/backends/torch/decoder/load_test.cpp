@@ -100,7 +100,7 @@ TEST_F(Load, LeavesSkippedLayersAlone) {
 TEST_F(Load, RefusesASkipPatternThatMatchesNothing) {
   assay_torch_test::write_tiny_llama(dir_.path());
   EXPECT_EQ(thrown([&] { load(Simulation{.rtn = {}, .skip = {"lm_haed"}}); }),
-            "3 simulate.skip: \"lm_haed\" matches no module; modules are named like lm_head, "
+            "3 \"lm_haed\" matches no module; modules are named like lm_head, "
             "model.layers.0.self_attn.q_proj or "
             "model.layers.0.mlp.down_proj");
 }

@@ -89,8 +89,8 @@ void write_tiny_llama(const fs::path& dir, const std::string& extra_config, bool
     const int count = shape.size() == 1 ? shape[0] : shape[0] * shape[1];
     std::vector<float> values;
     for (int i = 0; i < count; ++i) {
-      step = (step * 5 + 3) % 17;
-      values.push_back(static_cast<float>(step - 8) / 8.0F + (shape.size() == 1 ? 1.0F : 0.0F));
+      step = (step * 5 + 3) % 23;
+      values.push_back(static_cast<float>(step - 11) / 32.0F + (shape.size() == 1 ? 1.0F : 0.0F));
     }
     const std::string begin = std::to_string(data.size());
     data += floats(values);

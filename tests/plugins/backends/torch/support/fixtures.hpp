@@ -47,7 +47,7 @@ std::string safetensors(std::string_view header, std::string_view data);
 std::string floats(const std::vector<float>& values);
 
 /// Writes config.json and model.safetensors of a Llama with 1 layer, hidden 4, 2 heads, vocabulary
-/// 6, context 8. All weights are small multiples of 1/8.
+/// 6, context 8. All weights are small multiples of 1/32.
 void write_tiny_llama(const fs::path& dir, const std::string& extra_config = "",
                       bool is_tied = true);
 

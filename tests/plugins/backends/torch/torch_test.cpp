@@ -1,0 +1,147 @@
+// The plugin as a host meets it: through its one exported constant.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+
+#include "support/fixtures.hpp"
+#include "support/recorder.hpp"
+#include "tests/plugins/plugin_host.hpp"
+
+namespace {
+
+using assay_torch_test::Recorder;
+using assay_torch_test::Requests;
+using plugin_test::Component;
+using plugin_test::Json;
+using plugin_test::Said;
+
+assay_error no_error() {
+  assay_error error{};
+  error.struct_size = sizeof error;
+  return error;
+}
+
+std::string text_of(assay_status status, const assay_error& error) {
+  return status == ASSAY_OK ? "" : std::to_string(status) + " " + error.text;
+}
+
+class TorchPlugin : public ::testing::Test {
+ protected:
+  TorchPlugin() {
+    assay_torch_test::write_tiny_llama(dir_.path(),
+                                       R"(, "bos_token_id": 1, "eos_token_id": [2, 3])");
+  }
+
+  assay_job job() {
+    model_dir_ = dir_.path().string();
+    assay_job job{};
+    job.struct_size = sizeof job;
+    job.want = ASSAY_CAP_SCORE;
+    job.model_dir = {model_dir_.data(), model_dir_.size()};
+    return job;
+  }
+  std::string load(Component& component, assay_model_info& model) {
+    model.struct_size = sizeof model;
+    assay_error error = no_error();
+    const assay_job wanted = job();
+    return text_of(
+        component.api<assay_backend_v1>().load(component.self(), &wanted, &model, &error), error);
+  }
+  static std::string refusal(const Json& options) {
+    Component component("assay/torch");
+    const Said said = component.create(options);
+    return said.is_ok() ? "" : std::to_string(said.code) + " " + said.where + ": " + said.text;
+  }
+  double bits_per_weight(const Json& options) {
+    Component component("assay/torch");
+    EXPECT_TRUE(component.create(options).is_ok());
+    assay_model_info model{};
+    EXPECT_EQ(load(component, model), "");
+    return model.bits_per_weight;
+  }
+
+  assay_torch_test::TempDir dir_;
+  std::string model_dir_;
+};
+
+TEST_F(TorchPlugin, LoadsAModelAndScoresARequest) {
+  Component component("assay/torch");
+  ASSERT_TRUE(component.create({}).is_ok());
+  assay_model_info model{};
+  ASSERT_EQ(load(component, model), "");
+  EXPECT_EQ(model.vocab, 6U);
+  EXPECT_EQ(model.max_context, 8U);
+  EXPECT_EQ(model.weight_bytes, 156U * 4);
+  EXPECT_EQ(model.bits_per_weight, 32.0);
+  EXPECT_EQ(model.bos, 1);
+  EXPECT_EQ(model.eos, 2);
+
+  Requests requests;
+  requests.add({1, 2, 3, 4}, 1);
+  Recorder recorder;
+  const auto sink = recorder.sink();
+  const assay_batch batch = requests.batch();
+  assay_error error = no_error();
+  ASSERT_EQ(component.api<assay_backend_v1>().run(component.self(), &batch, &sink, &error),
+            ASSAY_OK)
+      << error.text;
+  ASSERT_EQ(recorder[1].logprobs.size(), 3U);
+  for (float logprob : recorder[1].logprobs) EXPECT_LT(logprob, 0.0F);
+  EXPECT_EQ(recorder[1].times_done, 1);
+}
+
+TEST_F(TorchPlugin, CountsTheBitsOfWhatItSimulates) {
+  // 36 of 156 weights stay float32; 120 are in 28 rows (see load_test.cpp).
+  EXPECT_DOUBLE_EQ(
+      bits_per_weight(
+          {{"simulate.method", "rtn"}, {"simulate.bits", 4}, {"simulate.group_size", 0}}),
+      (120 * 4 + 28 * 20 + 36 * 32) / 156.0);
+  EXPECT_DOUBLE_EQ(bits_per_weight({{"simulate.method", "rtn"},
+                                    {"simulate.bits", 4},
+                                    {"simulate.group_size", -1},
+                                    {"simulate.symmetric", true}}),
+                   (120 * 4 + 28 * 16 + 36 * 32) / 156.0);
+  // NF4: 7 matrices of at most 64 weights, one block each.
+  EXPECT_DOUBLE_EQ(bits_per_weight({{"simulate.method", "nf4"}}),
+                   (120 * 4 + 7 * 32 + 36 * 32) / 156.0);
+}
+
+TEST_F(TorchPlugin, RefusesOptionsThatContradictEachOther) {
+  EXPECT_EQ(refusal({{"simulate.method", "nf4"}, {"simulate.bits", 3}}),
+            "3 simulate.bits: nf4 has 4 bits, got 3; leave bits out or use method = \"rtn\"");
+  EXPECT_EQ(refusal({{"simulate.method", "nf4"}, {"simulate.group_size", 32}}),
+            "3 simulate.group_size: nf4 has blocks of 64, got 32; leave group_size out or use "
+            "method = \"rtn\"");
+  EXPECT_EQ(
+      refusal({{"simulate.method", "nf4"}, {"simulate.symmetric", false}}),
+      "3 simulate.symmetric: nf4 has a fixed table and no zero to choose; leave symmetric out");
+  EXPECT_EQ(refusal({{"simulate.bits", 4}}),
+            "3 simulate.method: is missing beside simulate.bits; expected rtn or nf4");
+  EXPECT_EQ(
+      refusal({{"simulate.method", "nf4"}, {"simulate.bits", 4}, {"simulate.group_size", 64}}), "");
+}
+
+TEST_F(TorchPlugin, SaysWhyAModelDirectoryDoesNotLoad) {
+  std::filesystem::remove(dir_.path() / "model.safetensors");
+  Component component("assay/torch");
+  ASSERT_TRUE(component.create({}).is_ok());
+  assay_model_info model{};
+  EXPECT_EQ(load(component, model),
+            "5 " + dir_.path().string() +
+                ": no weights: a model directory needs model.safetensors, or "
+                "model.safetensors.index.json and the files it names");
+}
+
+TEST_F(TorchPlugin, EstimatesMemoryWithoutLoading) {
+  Component component("assay/torch");
+  const assay_job wanted = job();
+  assay_resources need{};
+  need.struct_size = sizeof need;
+  assay_error error = no_error();
+  const auto* api = static_cast<const assay_backend_v1*>(component.constants().api);
+  ASSERT_EQ(api->estimate(nullptr, nullptr, &wanted, &need, &error), ASSAY_OK) << error.text;
+  EXPECT_EQ(need.host_bytes, 4 * (156U + 2 * 1024 * 6));
+}
+
+}  // namespace

@@ -286,8 +286,8 @@ Failure failure_from(const Component& component, assay_status status, const assa
   const std::string where = text_of(error.where);
   std::string text = text_of(error.text);
   if (text.empty()) text = "failed with " + status_name(status) + " and left no text";
-  return {status,
-          std::string(component.id()) + ": " + text + (where.empty() ? "" : " (" + where + ")"),
+  const bool is_said = where.empty() || text.find(where) != std::string::npos;
+  return {status, std::string(component.id()) + ": " + text + (is_said ? "" : " (" + where + ")"),
           where};
 }
 

@@ -12,8 +12,8 @@
 namespace assay::host {
 namespace {
 
-Failure at_record(const TaskSpec& task, std::uint64_t index, Failure failure) {
-  failure.text = "task." + task.name + ": record " + std::to_string(index) + ": " + failure.text;
+Failure at_record(std::uint64_t index, Failure failure) {
+  failure.text = "record " + std::to_string(index) + ": " + failure.text;
   return failure;
 }
 
@@ -104,7 +104,7 @@ class Perplexity {
       auto record = items.read(i);
       if (!record) return std::move(record).error();
       auto item = document(i, *record);
-      if (!item) return at_record(task_, i, std::move(item).error());
+      if (!item) return at_record(i, std::move(item).error());
       if (auto taken = sink(std::move(*item)); !taken) return taken;
     }
     return {};
@@ -117,14 +117,10 @@ class Perplexity {
       auto record = items.read(i);
       if (!record) return std::move(record).error();
       auto rendered = text_.render(*record);
-      if (!rendered) return at_record(task_, i, std::move(rendered).error());
+      if (!rendered) return at_record(i, std::move(rendered).error());
       if (i > 0) text += *task_.perplexity.join;
       text += *rendered;
-      if (text.size() > kMaxDocumentBytes) {
-        auto failure = too_long("a joined text", text.size());
-        failure.text = "task." + task_.name + ": " + failure.text;
-        return failure;
-      }
+      if (text.size() > kMaxDocumentBytes) return too_long("a joined text", text.size());
     }
     auto encoded = encode_text(tokenizer_, text, task_.bos);
     if (!encoded) return std::move(encoded).error();
@@ -248,7 +244,7 @@ class MultipleChoice {
       auto record = items.read(i);
       if (!record) return std::move(record).error();
       auto item = one(i, *record);
-      if (!item) return at_record(task_, i, std::move(item).error());
+      if (!item) return at_record(i, std::move(item).error());
       if (auto taken = sink(std::move(*item)); !taken) return taken;
     }
     return {};

@@ -232,7 +232,7 @@ Result<TaskOutcome> Scoring::task(std::size_t index, const ModelSpec& model, con
   if (spec.protocol == Protocol::kPerplexity && info.max_context > 0 &&
       spec.perplexity.window > info.max_context) {
     return Failure{ASSAY_FAILED_PRECONDITION,
-                   "task." + spec.name + ": window = " + std::to_string(spec.perplexity.window) +
+                   "window = " + std::to_string(spec.perplexity.window) +
                        " is longer than the context of model." + model.name + ", " +
                        std::to_string(info.max_context) + " tokens; use a window of at most that"};
   }

@@ -103,7 +103,7 @@ TEST(PrepareDocument, TooLongSaysHowToSplit) {
       prepare_all(perplexity_task(512, 256), {{{"text", std::string(50'000'000, 'x')}}});
   ASSERT_FALSE(items);
   EXPECT_EQ(items.error().text,
-            "task.stories: record 0: a document of 50.0 MB is longer than the 33.6 MB one item may "
+            "record 0: a document of 50.0 MB is longer than the 33.6 MB one item may "
             "have; split the file into one document per line, or name the text between documents "
             "with separator");
 }
@@ -228,7 +228,7 @@ TEST(PrepareChoice, TargetThatIsNoChoiceSaysWhatWasExpected) {
                       {{"q", "x"}, {"choices", {"yes", "no"}}, {"answer", 2}}});
   ASSERT_FALSE(items);
   EXPECT_EQ(items.error().text,
-            "task.choice: record 1: target = \"answer\" gave 2, expected the index of a choice (0 "
+            "record 1: target = \"answer\" gave 2, expected the index of a choice (0 "
             "to 1) or the text of one");
 }
 
@@ -237,7 +237,7 @@ TEST(PrepareChoice, OneChoiceIsNoQuestion) {
       prepare_all(choice_task(), {{{"q", "x"}, {"choices", {"yes"}}, {"answer", 0}}});
   ASSERT_FALSE(items);
   EXPECT_EQ(items.error().text,
-            "task.choice: record 0: a question needs at least 2 choices, this one has 1");
+            "record 0: a question needs at least 2 choices, this one has 1");
 }
 
 TEST(PreparedItem, SurvivesTheSpool) {

@@ -2,8 +2,10 @@
 // tokens or templates.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "host/core/result.hpp"
 #include "host/text/assay_text.h"

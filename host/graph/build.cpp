@@ -60,13 +60,17 @@ void wire_model(Building& b, const ModelNode& node) {
   b.graph.models.push_back(std::move(spec));
 }
 
-/// Where a component's complaint belongs: at the option it names, else at the node.
-Place place_of(const DatasetNode& node, const std::string& where) {
+/// A component's complaint, at the option it names, else at the node.
+Diagnostic diagnostic_of(const DatasetNode& node, const Failure& failure) {
+  Diagnostic said{node.place, "dataset." + node.name + ": " + failure.text};
   for (const Entry& entry : node.options) {
-    if (entry.key == where) return entry.value.place;
+    if (entry.key == failure.where) said.place = entry.value.place;
   }
-  if (where == "split" && node.split.given()) return node.split.place;
-  return node.place;
+  if (failure.where == "split" && node.split.given()) said.place = node.split.place;
+  // The caret says already which option it is.
+  const std::string where = " (" + failure.where + ")";
+  if (said.text.ends_with(where)) said.text.resize(said.text.size() - where.size());
+  return said;
 }
 
 /// The columns the constants declare, or those of the opened file.
@@ -85,7 +89,7 @@ KnownColumns columns_of(Building& b, const DatasetNode& node, const Use& use) {
   lease.node = "dataset." + node.name;
   lease.seed = b.manifest.seed;
   const auto fail = [&](const Failure& failure) {
-    b.error(place_of(node, failure.where), lease.node + ": " + failure.text);
+    b.errors.push_back(diagnostic_of(node, failure));
     return known;
   };
   auto instance = Instance::create(*use.component, use.options, lease);

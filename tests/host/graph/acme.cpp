@@ -1,0 +1,186 @@
+#include "tests/host/graph/acme.hpp"
+
+#include <assay/sdk.hpp>
+#include <fstream>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+struct Scores : assay::Backend {
+  explicit Scores(assay::Context) {}
+  void load(const assay_job&, assay_model_info&) {}
+  void score(const assay::Request&, assay::Results) {}
+};
+
+struct Int4 : Scores {
+  static constexpr assay::Info info{"acme/int4", "2.1.0", "4-bit weights with an 8-bit cache",
+                                    ASSAY_CAP_SCORE};
+  static constexpr const char* kBits[] = {"4", "8", nullptr};
+  static constexpr assay::Option options[] = {
+      assay::integer("group", "128", "Weights that share one scale.").in(8, 1024),
+      assay::choice("kv.bits", "8", kBits, "Bits of a cached key or value."),
+      assay::path_in("calib", nullptr, "Calibration text.")};
+  using Scores::Scores;
+};
+
+struct Rounds : Scores {
+  static constexpr assay::Info info{"acme/rounds", "1.0.0", "Rounds weights on load",
+                                    ASSAY_CAP_SCORE};
+  static constexpr const char* kTypes[] = {"float32", "bfloat16", nullptr};
+  static constexpr const char* kMethods[] = {"rtn", "nf4", nullptr};
+  static constexpr assay::Option options[] = {
+      assay::choice("dtype", "\"float32\"", kTypes, "What is computed in."),
+      assay::choice("simulate.method", nullptr, kMethods, "How weights are rounded."),
+      assay::integer("simulate.bits", "4", "Bits of a weight.").in(2, 8),
+      assay::texts("simulate.skip", "[]", "Layers left as they are."),
+      assay::text("override[].layer", nullptr, "Which layer."),
+      assay::integer("override[].bits", "8", "Its bits.").in(2, 8),
+      assay::flag("fused", "true", "Fuse what can be."),
+      assay::number("ratio", nullptr, "A share.").optional().in(0, 1),
+      assay::number("scale", nullptr, "A factor.").optional().in(0.5, kInfinity),
+      assay::size("cache", "\"1MiB\"", "Bytes of cache."),
+      assay::duration("patience", nullptr, "Time to wait.").optional(),
+      assay::ints("batches", "[1, 2]", "Sizes to try.").in(1, 64),
+      assay::floats("weights", nullptr, "Shares.").optional(),
+      assay::text("key", nullptr, "The licence key.").optional().secret(),
+      assay::model("draft", nullptr, "A smaller model.").optional(),
+      assay::integer("old", nullptr, "No longer used.").optional().deprecated()};
+  using Scores::Scores;
+};
+
+struct Writer : assay::Backend {
+  static constexpr assay::Info info{"acme/writer", "1.0.0", "Generates, does not score", 0};
+  explicit Writer(assay::Context) {}
+  void load(const assay_job&, assay_model_info&) {}
+};
+
+struct Pairs : assay::Dataset {
+  static constexpr assay::Info info{"acme/pairs", "1.0.0", "Questions with answers", 0};
+  static constexpr assay::Column columns[] = {{ASSAY_TEXT, "question", "what is asked"},
+                                              {ASSAY_TEXT, "answer", "what is right"},
+                                              {ASSAY_TEXT, "category", "what it is about"},
+                                              {ASSAY_TEXTS, "options", "what to choose from"}};
+  explicit Pairs(assay::Context) {}
+  void rewind(std::string_view) {}
+  bool next(assay::Row&) { return false; }
+};
+
+/// Its columns are the words of the file's first line.
+struct Lines : assay::Dataset {
+  static constexpr assay::Info info{"acme/lines", "1.0.0", "Columns as the file says", 0};
+  static constexpr assay::Option options[] = {assay::path_in("path", nullptr, "The file.")};
+  std::string path;
+  explicit Lines(assay::Context context) : path(context.text("path")) {}
+
+  void rewind(std::string_view split) {
+    if (!split.empty()) {
+      throw assay::Error(ASSAY_INVALID_ARGUMENT, "split",
+                         "there is no split \"" + std::string(split) + "\"");
+    }
+  }
+  std::vector<assay::Field> schema() const {
+    std::ifstream file(path);
+    std::vector<assay::Field> fields;
+    for (std::string word; file >> word;) fields.push_back({word, assay::Type::kText, {}, false});
+    if (fields.empty()) {
+      throw assay::Error(ASSAY_INVALID_ARGUMENT, "path", path + " names no columns");
+    }
+    return fields;
+  }
+  bool next(assay::Row&) { return false; }
+};
+
+struct Ppl : assay::Metric {
+  static constexpr assay::Info info{"acme/ppl", "1.0.0", "Perplexity", 0};
+  static constexpr assay::Column columns[] = {{ASSAY_FLOATS, "token_nll", "nats"}};
+  static constexpr assay::Output outputs[] = {
+      assay::total("bits", "bits a token").less_is_better().within(0, kInfinity),
+      assay::total("ppl", "perplexity").less_is_better().within(1, kInfinity).primary()};
+  explicit Ppl(assay::Context) {}
+  void score(const assay::Sample&, assay::Values) const {}
+  void finish(assay::Totals) {}
+};
+
+struct Accuracy : assay::Metric {
+  static constexpr assay::Info info{"acme/accuracy", "1.0.0", "Share of right choices", 0};
+  static constexpr assay::Column columns[] = {{ASSAY_FLOATS, "choice_loglikelihoods", "nats"},
+                                              {ASSAY_INT, "target", "the right one"}};
+  static constexpr assay::Output outputs[] = {assay::mean("acc", "right").within(0, 1).primary()};
+  explicit Accuracy(assay::Context) {}
+  void score(const assay::Sample&, assay::Values) const {}
+};
+
+struct AccuracyToo : Accuracy {
+  static constexpr assay::Info info{"acme/accuracy-too", "1.0.0", "The same again", 0};
+  using Accuracy::Accuracy;
+};
+
+struct ExactMatch : assay::Metric {
+  static constexpr assay::Info info{"acme/exact-match", "1.0.0", "Output equals answer", 0};
+  static constexpr assay::Column columns[] = {{ASSAY_TEXT, "output", "what was generated"}};
+  static constexpr assay::Output outputs[] = {assay::mean("exact", "equal").within(0, 1)};
+  explicit ExactMatch(assay::Context) {}
+  void score(const assay::Sample&, assay::Values) const {}
+};
+
+struct Scaled : assay::Metric {
+  static constexpr assay::Info info{"acme/scaled", "1.0.0", "Needs a factor", 0};
+  static constexpr assay::Option options[] = {assay::number("factor", nullptr, "The factor.")};
+  static constexpr assay::Column columns[] = {
+      {ASSAY_FLOAT, "n_tokens", "how many"},
+      assay::Column{ASSAY_TEXT, "category", "what it is about"}.optional()};
+  static constexpr assay::Output outputs[] = {assay::mean("scaled", "tokens by factor")};
+  explicit Scaled(assay::Context) {}
+  void score(const assay::Sample&, assay::Values) const {}
+};
+
+struct Console : assay::Reporter {
+  static constexpr assay::Info info{"acme/console", "1.0.0", "A table", 0};
+  explicit Console(assay::Context) {}
+  void write(const assay::Report&) {}
+};
+
+struct Page : assay::Reporter {
+  static constexpr assay::Info info{"acme/page", "1.0.0", "A page", 0};
+  static constexpr assay::Option options[] = {
+      assay::path_out("file", "\"page.md\"", "Where to write.")};
+  explicit Page(assay::Context) {}
+  void write(const assay::Report&) {}
+};
+
+template <class... T>
+constexpr assay_plugin plugin_of(const char* id) {
+  return {sizeof(assay_plugin),
+          ASSAY_ABI_MAJOR,
+          ASSAY_ABI_MINOR,
+          id,
+          "1.0.0",
+          "Acme",
+          "Proprietary",
+          "",
+          assay::detail::kComponents<T...>.data(),
+          sizeof...(T)};
+}
+
+}  // namespace
+
+namespace assay::host {
+
+const assay_plugin& acme() {
+  static constexpr assay_plugin plugin =
+      plugin_of<Int4, Rounds, Writer, Pairs, Lines, Ppl, Accuracy, ExactMatch, Scaled, Console,
+                Page>("acme/all");
+  return plugin;
+}
+
+const assay_plugin& acme_too() {
+  static constexpr assay_plugin plugin = plugin_of<AccuracyToo>("acme/too");
+  return plugin;
+}
+
+}  // namespace assay::host

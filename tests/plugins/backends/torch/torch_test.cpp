@@ -67,7 +67,7 @@ class TorchPlugin : public ::testing::Test {
 
 TEST_F(TorchPlugin, LoadsAModelAndScoresARequest) {
   Component component("assay/torch");
-  ASSERT_TRUE(component.create({}).is_ok());
+  ASSERT_TRUE(component.create(Json::object()).is_ok());
   assay_model_info model{};
   ASSERT_EQ(load(component, model), "");
   EXPECT_EQ(model.vocab, 6U);
@@ -125,7 +125,7 @@ TEST_F(TorchPlugin, RefusesOptionsThatContradictEachOther) {
 TEST_F(TorchPlugin, SaysWhyAModelDirectoryDoesNotLoad) {
   std::filesystem::remove(dir_.path() / "model.safetensors");
   Component component("assay/torch");
-  ASSERT_TRUE(component.create({}).is_ok());
+  ASSERT_TRUE(component.create(Json::object()).is_ok());
   assay_model_info model{};
   EXPECT_EQ(load(component, model),
             "5 " + dir_.path().string() +

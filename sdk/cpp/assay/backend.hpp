@@ -2,11 +2,14 @@
 // answer for each request. Tokenization, windows and averages are the host's.
 #pragma once
 
+#include <algorithm>
 #include <assay/declare.hpp>
 #include <assay/instance.hpp>
 #include <assay/namespace.hpp>
 #include <assay/requests.hpp>
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <string>
 

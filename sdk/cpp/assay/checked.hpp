@@ -8,6 +8,7 @@
 #include <assay/error.hpp>
 #include <assay/namespace.hpp>
 #include <atomic>
+#include <cstddef>
 #include <string>
 #include <string_view>
 

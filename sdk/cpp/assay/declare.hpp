@@ -7,6 +7,7 @@
 #include <array>
 #include <assay/namespace.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <utility>
 

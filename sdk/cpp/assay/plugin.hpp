@@ -9,6 +9,7 @@
 #include <assay/namespace.hpp>
 #include <assay/reporter.hpp>
 #include <cstdint>
+#include <iterator>
 #include <type_traits>
 
 #if defined(__clang__)

@@ -74,9 +74,9 @@ struct MultipleChoiceSpec {
 struct TaskSpec {
   std::string name;
   Protocol protocol = Protocol::kPerplexity;
-  std::size_t dataset = 0;           ///< index into Graph::datasets
-  std::vector<std::size_t> models;   ///< indices into Graph::models
-  std::uint64_t limit = 0;           ///< 0: all
+  std::size_t dataset = 0;          ///< index into Graph::datasets
+  std::vector<std::size_t> models;  ///< indices into Graph::models
+  std::uint64_t limit = 0;          ///< 0: all
   std::uint64_t seed = 0;
   std::vector<std::string> group_by;
   std::vector<MetricSpec> metrics;

@@ -69,7 +69,7 @@ struct ModelNode {
   Located<std::string> backend;
   Located<std::filesystem::path> path;  ///< absolute
   Located<std::string> device{"cpu"};
-  Located<std::uint32_t> threads;             ///< 0: all of the machine's
+  Located<std::uint32_t> threads;              ///< 0: all of the machine's
   Located<std::uint64_t> memory_budget_bytes;  ///< 0: not limited
   Table options;  ///< `simulate` is kept here as a table: its keys are options "simulate.bits", ...
 };

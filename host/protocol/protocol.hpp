@@ -19,8 +19,9 @@
 
 namespace assay::host {
 
-/// The longest document, or joined text, one item may have.
-constexpr std::uint64_t kMaxDocumentBytes = 32u << 20;
+/// The longest document, or joined text, that is tokenized in one piece: the tokenizer takes about
+/// 120 bytes of memory for each of its bytes, so 2 GB.
+constexpr std::uint64_t kMaxDocumentBytes = 16u << 20;
 
 /// What is scored in one go: tokens[first..] given tokens[..first].
 struct Span {

@@ -103,7 +103,7 @@ TEST(PrepareDocument, TooLongSaysHowToSplit) {
       prepare_all(perplexity_task(512, 256), {{{"text", std::string(50'000'000, 'x')}}});
   ASSERT_FALSE(items);
   EXPECT_EQ(items.error().text,
-            "record 0: a document of 50.0 MB is longer than the 33.6 MB one item may "
+            "record 0: a document of 50.0 MB is longer than the 16.8 MB one item may "
             "have; split the file into one document per line, or name the text between documents "
             "with separator");
 }

@@ -248,8 +248,7 @@ void write_groups(Page& page, const TaskView& view, const std::string& key) {
       has_real = has_real || is_real;
       // A space keeps the digits of marked and unmarked figures under each other.
       const double value = record == nullptr ? kUnknown : number_of(*record, "value");
-      row.push_back(
-          {significant(value, 3) + (is_real ? "*" : " "), is_real ? Tone::kStrong : Tone::kPlain});
+      row.push_back({share(value) + (is_real ? "*" : " "), is_real ? Tone::kStrong : Tone::kPlain});
     }
     if (has_value) table.rows.push_back(std::move(row));
   }

@@ -43,6 +43,11 @@ std::string significant(double value, int digits) {
   return fixed(value, decimals_for(value, digits));
 }
 
+std::string share(double value) {
+  const double size = std::abs(value);
+  return size == 0 || (size >= 0.1 && size < 10) ? fixed(value, 3) : significant(value, 3);
+}
+
 std::string with_error(double value, double std_error) {
   if (!std::isfinite(std_error) || !std::isfinite(value)) return significant(value, 4);
   if (is_extreme(value) || is_extreme(std_error)) {

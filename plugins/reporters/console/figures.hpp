@@ -11,6 +11,10 @@ constexpr const char* kNothing = "-";
 /// `digits` significant digits; exponents beyond 10 million and below 0.0001. NaN: kNothing.
 std::string significant(double value, int digits);
 
+/// Three decimals for 0 and from 0.1 to 10, where shares and log-likelihoods lie, so that columns
+/// of them align; three significant digits elsewhere.
+std::string share(double value);
+
 /// "13.64 ± 0.21": two significant digits of the error, at least three of the value. Without a
 /// known error the value alone, with four.
 std::string with_error(double value, double std_error);

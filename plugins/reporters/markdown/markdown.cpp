@@ -109,20 +109,21 @@ bool flag_of(const json& object, const char* key) {
   return found != object.end() && found->is_boolean() && found->get<bool>();
 }
 
-/// Six significant digits: enough to compare pages; run.json has all of them.
-std::string figure(double value) {
+std::string figure(double value, int digits) {
   if (std::isnan(value)) return "-";
   char text[32];
-  std::snprintf(text, sizeof text, "%.6g", value);
+  std::snprintf(text, sizeof text, "%.*g", digits, value);
   return text;
 }
 
-std::string error_figure(double value) {
-  if (std::isnan(value)) return "-";
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2g", value);
-  return text;
-}
+/// Enough to compare pages; run.json has all digits.
+std::string figure(double value) { return figure(value, 6); }
+
+/// For errors, which are estimates themselves.
+std::string error_figure(double value) { return figure(value, 2); }
+
+/// For sizes and durations.
+std::string size_figure(double value) { return figure(value, 4); }
 
 std::string percent(double ratio, const char* format) {
   if (!std::isfinite(ratio)) return "-";
@@ -157,7 +158,7 @@ void write_summary(std::string& page, const json& run) {
   page += verdict == "NONE" ? "Nothing is gated" : "Verdict: **" + escaped(verdict) + "**";
   page += " (exit code " + std::to_string(count_of(run, "exit_code")) + "). The run is " +
           text_of(run, "status") + "; it started " + text_of(run, "started") + " and took " +
-          figure(number_of(run, "seconds")) + " s.\n";
+          size_figure(number_of(run, "seconds")) + " s.\n";
 }
 
 void write_gate(std::string& page, const json& run) {
@@ -186,12 +187,12 @@ void write_variants(std::string& page, const json& run) {
     const std::string simulated = text_of(variant, "simulated");
     std::string weights = simulated.empty() ? "as stored" : "simulated: " + simulated;
     if (flag_of(variant, "is_baseline")) weights += " (baseline)";
-    add_row(page,
-            {text_of(variant, "name"), text_of(variant, "backend"), text_of(variant, "path"),
-             weights, figure(number_of(variant, "bits_per_weight")),
-             figure(number_of(variant, "weight_bytes") / (1 << 20)),
-             figure(number_of(variant, "max_context")), figure(number_of(variant, "load_seconds")),
-             figure(number_of(variant, "score_seconds")), text_of(variant, "status")});
+    add_row(page, {text_of(variant, "name"), text_of(variant, "backend"), text_of(variant, "path"),
+                   weights, size_figure(number_of(variant, "bits_per_weight")),
+                   size_figure(number_of(variant, "weight_bytes") / (1 << 20)),
+                   figure(number_of(variant, "max_context")),
+                   size_figure(number_of(variant, "load_seconds")),
+                   size_figure(number_of(variant, "score_seconds")), text_of(variant, "status")});
   }
 }
 
@@ -241,8 +242,9 @@ std::vector<std::string> metrics_of(const json& run, const json& task) {
     std::string metric = raw_text(record, "metric");
     if (std::ranges::find(metrics, metric) == metrics.end()) metrics.push_back(std::move(metric));
   }
-  std::ranges::stable_partition(
-      metrics, [&](const std::string& metric) { return metric == raw_text(task, "primary"); });
+  std::stable_partition(metrics.begin(), metrics.end(), [&](const std::string& metric) {
+    return metric == raw_text(task, "primary");
+  });
   return metrics;
 }
 

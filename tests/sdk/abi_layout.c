@@ -1,7 +1,9 @@
-/* The layout of ABI 1.0, field by field and value by value: what every plugin ever built relies on. Compiling it is
-   the test, as C11 and as C++20, with GCC and Clang. A line is added for what is appended, and none is ever changed.
+/* The layout of ABI 1.0, field by field and value by value: what every plugin ever built relies on.
+   Compiling it is the test, as C11 and as C++20, with GCC and Clang. A line is added for what is
+   appended, and none is ever changed.
 
-   Source: taken down from the header of 1.0; sizes and function slots are also asserted in abi.h itself. */
+   Source: taken down from the header of 1.0; sizes and function slots are also asserted in abi.h
+   itself. */
 #include <assay/abi.h>
 
 /* clang-format off */

@@ -159,6 +159,10 @@ struct DatasetEntry {
       "a dataset needs: static constexpr assay::Column columns[], or "
       "std::vector<assay::Field> schema(std::string_view split)");
 
+  static_assert((T::info.caps & ASSAY_CAP_CONCURRENT) == 0,
+                "streams of the layer share one place in the dataset, so they cannot be read from "
+                "several threads: leave ASSAY_CAP_CONCURRENT out");
+
   static assay_status open(void* self, assay_str split, ArrowArrayStream* out,
                            assay_error* error) noexcept {
     return wall(error, [&] {

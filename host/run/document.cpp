@@ -19,19 +19,19 @@ std::string utc(std::chrono::system_clock::time_point time) {
   return text;
 }
 
-/// "rtn bits 4, group_size 64": what a simulate table says, or null.
+/// "rtn: bits 4, group_size 64": what a simulate table says, or null.
 Json simulated(const ModelSpec& model) {
   if (!model.is_simulated) return nullptr;
   std::string method, rest;
   for (const auto& [key, value] : model.backend.options.items()) {
     constexpr std::string_view kPrefix = "simulate.";
-    if (!key.starts_with(kPrefix)) continue;
+    if (!key.starts_with(kPrefix) || !value.is_primitive()) continue;
     const std::string name = key.substr(kPrefix.size());
+    const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
     if (name == "method") {
-      method = value.is_string() ? value.get<std::string>() : value.dump();
-    } else if (value.is_primitive()) {
-      rest += (rest.empty() ? " " : ", ") + name + " " +
-              (value.is_string() ? value.get<std::string>() : value.dump());
+      method = text;
+    } else {
+      rest += (rest.empty() ? ": " : ", ") + name + " " + text;
     }
   }
   return method + rest;
@@ -78,6 +78,18 @@ Json output_entry(const MetricOutput& output) {
           {"hi", std::isfinite(output.hi) ? Json(output.hi) : Json(nullptr)}};
 }
 
+/// What a reader of the figures has to know of the protocol; the manifest has the rest.
+Json settings_of(const TaskSpec& task) {
+  if (task.protocol == Protocol::kPerplexity) {
+    const PerplexitySpec& own = task.perplexity;
+    return {{"window", own.window},
+            {"stride", own.stride},
+            {"join", own.join ? Json(*own.join) : Json(nullptr)},
+            {"bos", std::string(to_string(task.bos))}};
+  }
+  return {{"shots", task.multiple_choice.shots}, {"bos", std::string(to_string(task.bos))}};
+}
+
 Json task_entry(const Graph& graph, const RunState& state, std::size_t task) {
   const TaskSpec& spec = graph.tasks[task];
   Json metrics = Json::array();
@@ -99,7 +111,8 @@ Json task_entry(const Graph& graph, const RunState& state, std::size_t task) {
           {"items", items},
           {"primary", spec.primary},
           {"group_by", spec.group_by},
-          {"metrics", std::move(metrics)}};
+          {"metrics", std::move(metrics)},
+          {"settings", settings_of(spec)}};
 }
 
 Json counts_of(const Graph& graph, const RunState& state) {

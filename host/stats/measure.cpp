@@ -111,7 +111,6 @@ class Values {
   Values(const MetricSpec& metric, std::size_t n_rows) : metric_(metric) {
     measured_.totals.assign(metric.outputs.size(), {kUnknown, kUnknown, 0});
     measured_.samples.assign(metric.outputs.size(), std::vector<double>(n_rows, kUnknown));
-    has_total_.assign(metric.outputs.size(), false);
     table_.struct_size = sizeof(table_);
     table_.ctx = this;
     table_.sample = [](void* ctx, std::uint64_t row, const char* name, double value) noexcept {
@@ -131,8 +130,9 @@ class Values {
   }
 
   Result<Measured> finish() {
-    if (fault_.empty()) {
-      for (std::size_t i = 0; i < metric_.outputs.size(); ++i) finish_output(i);
+    // An output without a total stays unknown: it is undefined on these rows.
+    for (std::size_t i = 0; i < metric_.outputs.size(); ++i) {
+      if (metric_.outputs[i].is_mean) measured_.totals[i] = mean_of(measured_.samples[i]);
     }
     if (!fault_.empty()) {
       return Failure{ASSAY_INTERNAL, std::string(metric_.use.component->id()) + " " + fault_};
@@ -175,21 +175,10 @@ class Values {
     const auto which = output(name);
     if (!which) return;
     measured_.totals[*which] = {value, std_error, n};
-    has_total_[*which] = true;
-  }
-
-  void finish_output(std::size_t i) {
-    const MetricOutput& declared = metric_.outputs[i];
-    if (declared.is_mean) {
-      measured_.totals[i] = mean_of(measured_.samples[i]);
-    } else if (!has_total_[i]) {
-      fault("gave no total for " + declared.name);
-    }
   }
 
   const MetricSpec& metric_;
   Measured measured_;
-  std::vector<bool> has_total_;
   std::size_t first_row_ = 0, n_rows_ = 0;
   std::string fault_;
   assay_value_sink table_{};

@@ -12,6 +12,10 @@ add_library(assay_flags INTERFACE)
 target_compile_features(assay_flags INTERFACE cxx_std_20 c_std_11)
 target_compile_options(assay_flags INTERFACE
   -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion $<$<BOOL:${ASSAY_WERROR}>:-Werror>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # GCC 12 warns of these in optimized standard library code where there is nothing to warn of.
+  target_compile_options(assay_flags INTERFACE $<$<CONFIG:Release,RelWithDebInfo>:-Wno-restrict -Wno-maybe-uninitialized>)
+endif()
 if(ASSAY_SANITIZE)
   target_compile_options(assay_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
   target_link_options(assay_flags INTERFACE -fsanitize=address,undefined)

@@ -112,7 +112,7 @@ TEST(DatasetReader, PassesOnThatASplitIsNotThere) {
   const auto reader = Dataset("fake/rows", Json::object()).open("train");
   ASSERT_FALSE(reader);
   EXPECT_EQ(reader.error().code, ASSAY_NOT_FOUND);
-  EXPECT_EQ(reader.error().text, "fake/rows: there is no such split; there is \"test\" (split)");
+  EXPECT_EQ(reader.error().text, "fake/rows: there is no such split; there is \"test\"");
 }
 
 TEST(DatasetReader, RefusesASchemaOutsideTheProfile) {

@@ -136,16 +136,14 @@ TEST(PrepareJoined, TakesTheFirstDocumentsUpToTheLimit) {
   TaskSpec task = perplexity_task(512, 256);
   task.perplexity.join = " ";
   task.limit = 2;
-  const auto items =
-      prepare_all(task, {{{"text", "a"}}, {{"text", "b"}}, {{"text", "c"}}});
+  const auto items = prepare_all(task, {{{"text", "a"}}, {{"text", "b"}}, {{"text", "c"}}});
   ASSERT_TRUE(items);
   EXPECT_EQ(items->front().row.at("prompt_sha256"), sha256("a b"));
 }
 
 TEST(PrepareChoice, CutsContextAndContinuationAtTheContextsLength) {
   const auto items = prepare_all(
-      choice_task(),
-      {{{"q", "travel b c"}, {"choices", {"yes", "no"}}, {"answer", 1}}});
+      choice_task(), {{{"q", "travel b c"}, {"choices", {"yes", "no"}}, {"answer", 1}}});
   ASSERT_TRUE(items) << items.error().text;
   const PreparedItem& item = items->front();
   ASSERT_EQ(item.spans.size(), 2u);
@@ -200,10 +198,10 @@ TEST(PrepareChoice, PutsDescriptionAndShotsInFrontButNeverTheItemItself) {
   const auto prepared = prepare_all(task, items, items);
   ASSERT_TRUE(prepared) << prepared.error().text;
   const PreparedItem& first = prepared->front();
-  const std::string prompt = text_of({{first.spans[0].tokens.begin() + 1,
-                                       first.spans[0].tokens.begin() +
-                                           static_cast<std::ptrdiff_t>(first.spans[0].first)},
-                                      0});
+  const std::string prompt =
+      text_of({{first.spans[0].tokens.begin() + 1,
+                first.spans[0].tokens.begin() + static_cast<std::ptrdiff_t>(first.spans[0].first)},
+               0});
   EXPECT_THAT(prompt, testing::AnyOf("Review q0.\n\nq1 no\n\nq2 no\n\nq0",
                                      "Review q0.\n\nq2 no\n\nq1 no\n\nq0"));
 }
@@ -223,9 +221,9 @@ TEST(PrepareChoice, DifferentContextsShareOneContinuation) {
 }
 
 TEST(PrepareChoice, TargetThatIsNoChoiceSaysWhatWasExpected) {
-  const auto items = prepare_all(
-      choice_task(), {{{"q", "x"}, {"choices", {"yes", "no"}}, {"answer", 0}},
-                      {{"q", "x"}, {"choices", {"yes", "no"}}, {"answer", 2}}});
+  const auto items =
+      prepare_all(choice_task(), {{{"q", "x"}, {"choices", {"yes", "no"}}, {"answer", 0}},
+                                  {{"q", "x"}, {"choices", {"yes", "no"}}, {"answer", 2}}});
   ASSERT_FALSE(items);
   EXPECT_EQ(items.error().text,
             "record 1: target = \"answer\" gave 2, expected the index of a choice (0 "
@@ -236,8 +234,7 @@ TEST(PrepareChoice, OneChoiceIsNoQuestion) {
   const auto items =
       prepare_all(choice_task(), {{{"q", "x"}, {"choices", {"yes"}}, {"answer", 0}}});
   ASSERT_FALSE(items);
-  EXPECT_EQ(items.error().text,
-            "record 0: a question needs at least 2 choices, this one has 1");
+  EXPECT_EQ(items.error().text, "record 0: a question needs at least 2 choices, this one has 1");
 }
 
 TEST(PreparedItem, SurvivesTheSpool) {

@@ -127,7 +127,8 @@ class Row {
   [[noreturn]] static void complain(const Level& level) {
     std::string names;
     for (const Field& field : level.builder->field().children) {
-      names += (names.empty() ? "" : ", ") + field.name;
+      if (!names.empty()) names += ", ";
+      names += field.name;
     }
     const bool is_full = level.next == level.builder->n_children();
     throw Error(ASSAY_INVALID_ARGUMENT, level.builder->field().name,

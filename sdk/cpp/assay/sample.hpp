@@ -119,7 +119,8 @@ inline const View& Sample::column(std::string_view name) const {
   if (const View* view = rows_->find(name)) return *view;
   std::string names;
   for (const View& view : rows_->columns()) {
-    names += (names.empty() ? "" : ", ") + std::string(view.name());
+    if (!names.empty()) names += ", ";
+    names += view.name();
   }
   throw Error(ASSAY_NOT_FOUND, std::string(name),
               "there is no column \"" + std::string(name) + "\" (columns: " + names + ")");

@@ -74,7 +74,8 @@ inline std::optional<std::string> array_error(const ArrowSchema& schema, const A
       below += "[]";
     } else {
       const char* name = schema.children[k]->name;
-      below += (path.empty() ? "" : ".") + std::string(name == nullptr ? "" : name);
+      if (!path.empty()) below += '.';
+      if (name != nullptr) below += name;
     }
     const std::int64_t rows = type == Type::kStruct ? array.offset + array.length : 0;
     if (auto error = array_error(*schema.children[k], *array.children[k], rows, below)) {

@@ -101,7 +101,8 @@ inline std::optional<std::string> profile_error(const ArrowSchema& schema, std::
       if (!names.insert(name).second) {
         return named("has two columns named \"" + std::string(name) + "\"");
       }
-      below += (path.empty() ? "" : ".") + std::string(name);
+      if (!path.empty()) below += '.';
+      below += name;
     } else {
       below += "[]";
     }

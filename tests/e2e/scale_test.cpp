@@ -9,7 +9,7 @@ namespace {
 
 // The sanitizers make every document about ten times dearer.
 #ifdef __SANITIZE_ADDRESS__
-constexpr int kDocuments = 100'000;
+constexpr int kDocuments = 30'000;
 #else
 constexpr int kDocuments = 1'000'000;
 #endif

@@ -192,10 +192,14 @@ class Reader {
   void check_simulate(Fields& fields) {
     const Table others = fields.rest();
     const Value* simulate = find(others, "simulate");
-    if (simulate != nullptr && get_if<Table>(*simulate) == nullptr) {
-      fields.wrong_type("simulate", "a table", *simulate,
-                        "write simulate = { method = \"rtn\", bits = 4 }");
+    if (simulate == nullptr) return;
+    const std::string help = "write simulate = { method = \"rtn\", bits = 4 }";
+    const auto* table = get_if<Table>(*simulate);
+    if (table == nullptr) {
+      fields.wrong_type("simulate", "a table", *simulate, help);
       fields.take("simulate");
+    } else if (table->empty()) {
+      fields.error(simulate->place, "simulate is an empty table", help);
     }
   }
 

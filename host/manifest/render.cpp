@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "host/core/utf8.hpp"
@@ -139,10 +141,11 @@ std::string render(const std::vector<Source>& sources, const Diagnostic& diagnos
 void put_in_file_order(std::vector<Diagnostic>& diagnostics) {
   std::stable_sort(diagnostics.begin(), diagnostics.end(),
                    [](const Diagnostic& a, const Diagnostic& b) { return order(a) < order(b); });
-  const auto is_same = [](const Diagnostic& a, const Diagnostic& b) {
-    return order(a) == order(b) && a.text == b.text;
+  std::set<std::pair<decltype(order(diagnostics.front())), std::string>> said;
+  const auto is_repeated = [&said](const Diagnostic& diagnostic) {
+    return !said.emplace(order(diagnostic), diagnostic.text).second;
   };
-  diagnostics.erase(std::unique(diagnostics.begin(), diagnostics.end(), is_same),
+  diagnostics.erase(std::remove_if(diagnostics.begin(), diagnostics.end(), is_repeated),
                     diagnostics.end());
 }
 

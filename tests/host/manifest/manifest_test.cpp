@@ -171,6 +171,27 @@ TEST_F(ReadManifest, CutAfterAnyByteAnswersWithoutACrash) {
   }
 }
 
+TEST_F(ReadManifest, WithAnyByteChangedAnswersWithoutACrash) {
+  constexpr std::string_view kBytes("\0\"'[]{}=.#\n\\\xFF-9", 15);
+  for (std::size_t i = 0; i < kWhole.size(); ++i) {
+    std::string text(kWhole);
+    text[i] = kBytes[i % kBytes.size()];
+    const ParsedManifest parsed = read(text);
+    for (const Diagnostic& error : parsed.errors) {
+      EXPECT_FALSE(render(parsed.manifest.sources, error).empty());
+    }
+  }
+}
+
+TEST_F(ReadManifest, RefusesAnEmptySimulate) {
+  EXPECT_EQ(errors_of("assay = 1\n[model.a]\nbackend = \"x/y\"\npath = \"m\"\nsimulate = {}\n"),
+            R"(run.toml:5:12: simulate is an empty table
+  5 | simulate = {}
+    |            ^^
+help: write simulate = { method = "rtn", bits = 4 }
+)");
+}
+
 TEST_F(ReadManifest, NamedAfterItsFileWhenItHasNoName) {
   EXPECT_EQ(read("assay = 1\n").manifest.name, "run");
   EXPECT_EQ(read("assay = 1\n").manifest.seed, 1234U);

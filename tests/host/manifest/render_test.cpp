@@ -55,11 +55,12 @@ TEST(Render, GivesATerminalNothingToObey) {
 TEST(PutInFileOrder, SortsByPlaceAndSaysNothingTwice) {
   std::vector<Diagnostic> errors = {{{}, "no place", ""},    {{1, 1, 1, 1}, "second file", ""},
                                     {{0, 9, 2, 1}, "c", ""}, {{0, 9, 1, 1}, "b", ""},
-                                    {{0, 2, 5, 1}, "a", ""}, {{0, 9, 1, 1}, "b", ""}};
+                                    {{0, 2, 5, 1}, "a", ""}, {{0, 9, 1, 1}, "d", ""},
+                                    {{0, 9, 1, 1}, "b", ""}};
   put_in_file_order(errors);
   std::string order;
   for (const Diagnostic& error : errors) order += error.text + ";";
-  EXPECT_EQ(order, "a;b;c;second file;no place;");
+  EXPECT_EQ(order, "a;b;d;c;second file;no place;");
 }
 
 }  // namespace

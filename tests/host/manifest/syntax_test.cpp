@@ -62,6 +62,19 @@ TEST_F(Syntax, SaysInsideWhatTheFileEnds) {
 )");
 }
 
+TEST_F(Syntax, ReportsATableHeaderThatDoesNotBeginWithAKey) {
+  EXPECT_EQ(errors_of("assay = 1\n[{x}]\n"),
+            R"(run.toml:2:2: not TOML: in a key: expected a key, saw '{'
+  2 | [{x}]
+    |  ^
+)");
+  EXPECT_EQ(errors_of("assay = 1\n[\n"),
+            R"(run.toml:2:2: not TOML: in a key: expected a key, saw the end of the line
+  2 | [
+    |  ^
+)");
+}
+
 TEST_F(Syntax, SaysWhichSignIsMissing) {
   EXPECT_EQ(errors_of("assay\n"),
             R"(run.toml:1:6: not TOML: in a key: expected '=', saw the end of the line

@@ -40,6 +40,14 @@ class Oracle : public testing::Test {
   std::string model_;
 };
 
+// Overlapping strides are 4.5 million tokens more: minutes, where the rest of the program is slowed
+// down by the sanitizers. Preset release runs them all.
+#ifdef __SANITIZE_ADDRESS__
+constexpr bool kRunsAllStrides = false;
+#else
+constexpr bool kRunsAllStrides = true;
+#endif
+
 struct Expected {
   std::string task, file, stride;
 };
@@ -91,10 +99,12 @@ TEST_F(Oracle, StridedPerplexityOfWikiTextEqualsPlainTransformers) {
   const std::string join = "join = \"\\n\\n\"\n";
   add("nobos512", "lines", 512, join + "bos = \"never\"\n");
   add("joined512", "lines", 512, join);
-  add("joined256", "lines", 256, join);
-  add("joined128", "lines", 128, join);
   add("raw512", "raw", 512, "");
-  add("raw256", "raw", 256, "");
+  if (kRunsAllStrides) {
+    add("joined256", "lines", 256, join);
+    add("joined128", "lines", 128, join);
+    add("raw256", "raw", 256, "");
+  }
   const Json document = run(manifest);
   for (const Expected& expected :
        std::vector<Expected>{{"nobos512", "wikitext2-joined-nobos.perplexity.json", "512"},
@@ -103,6 +113,7 @@ TEST_F(Oracle, StridedPerplexityOfWikiTextEqualsPlainTransformers) {
                              {"joined128", "wikitext2-joined.perplexity.json", "128"},
                              {"raw512", "wikitext2-raw.perplexity.json", "512"},
                              {"raw256", "wikitext2-raw.perplexity.json", "256"}}) {
+    if (!kRunsAllStrides && expected.stride != "512") continue;
     expect_equal_figures(document, rows(expected.task), expected, oracle_);
   }
 }

@@ -93,8 +93,8 @@ struct Torch : assay::Backend {
           .in(1, 1 << 24),
       assay::choice("simulate.method", nullptr, kMethods,
                     "Round the blocks' linear layers on load: rtn (round to nearest) or nf4. "
-                    "Absent: no rounding.")
-          .optional(),
+                    "Without a simulate table: no rounding.")
+          .required(),
       assay::integer("simulate.bits", nullptr, "rtn: bits per weight, 4 unless given.")
           .in(2, 8)
           .optional(),

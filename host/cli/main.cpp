@@ -1,5 +1,6 @@
 // assay: the command line. Parses arguments, calls one subcommand, returns its exit code.
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <exception>
 
 #include "host/cli/commands.hpp"
@@ -90,6 +91,9 @@ int dispatch(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // OpenMP reads this when a plugin brings it in. Its threads spin by default, which costs a
+  // machine with other work to do several times over, and a quiet one gains nothing.
+  setenv("OMP_WAIT_POLICY", "passive", 0);
   try {
     return dispatch(argc, argv);
   } catch (const std::exception& error) {

@@ -140,10 +140,16 @@ class Terminal {
     if (master_ >= 0) close(master_);
   }
   bool is_open() const { return is_open_; }
+  /// Up to the line's end: a terminal may hand it over in pieces.
   std::string read_line() const {
-    std::array<char, 512> bytes{};
-    const ssize_t n = read(master_, bytes.data(), bytes.size());
-    return n > 0 ? std::string(bytes.data(), static_cast<std::size_t>(n)) : std::string();
+    std::string line;
+    while (!line.ends_with('\n')) {
+      std::array<char, 512> bytes{};
+      const ssize_t n = read(master_, bytes.data(), bytes.size());
+      if (n <= 0) break;
+      line.append(bytes.data(), static_cast<std::size_t>(n));
+    }
+    return line;
   }
 
  private:

@@ -14,17 +14,6 @@ namespace {
 
 std::string reason(int error_number) { return std::generic_category().message(error_number); }
 
-Result<void> write_all(int file, std::string_view text, const std::filesystem::path& path) {
-  while (!text.empty()) {
-    const ssize_t n = ::write(file, text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return write_failure(path, errno);
-    text.remove_prefix(static_cast<std::size_t>(n));
-  }
-  if (::fsync(file) != 0 && errno != EINVAL) return write_failure(path, errno);
-  return {};
-}
-
 }  // namespace
 
 Failure write_failure(const std::filesystem::path& path, int error_number) {
@@ -38,6 +27,16 @@ Failure write_failure(const std::filesystem::path& path, int error_number) {
                  "cannot write to " + path.string() + ": " + reason(error_number) +
                      "; choose another --out folder or change its permissions",
                  path.string()};
+}
+
+Result<void> write_all(int file, std::string_view bytes, const std::filesystem::path& path) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(file, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return write_failure(path, errno);
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return {};
 }
 
 Result<void> make_folder(const std::filesystem::path& folder) {
@@ -57,6 +56,7 @@ Result<void> write_document(const std::filesystem::path& path, std::string_view 
   const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (file < 0) return write_failure(path, errno);
   Result<void> written = write_all(file, text, path);
+  if (written && ::fsync(file) != 0 && errno != EINVAL) written = write_failure(path, errno);
   if (::close(file) != 0 && written) written = write_failure(path, errno);
   if (written && ::rename(temporary.c_str(), path.c_str()) != 0) {
     written = write_failure(path, errno);

@@ -11,6 +11,9 @@ namespace assay::host {
 /// The Failure for an errno met while writing to `path`: a full disk is told apart.
 Failure write_failure(const std::filesystem::path& path, int error_number);
 
+/// Writes every byte to an open file; `path` is for the message.
+Result<void> write_all(int file, std::string_view bytes, const std::filesystem::path& path);
+
 /// Makes the folder and its parents, and proves that a file can be written in it.
 ///
 /// Fails    ASSAY_UNAVAILABLE not a folder, or not writable

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "host/store/files.hpp"
@@ -37,13 +38,8 @@ struct RowWriter::State {
     if (ZSTD_isError(size)) {
       return Failure{ASSAY_INTERNAL, std::string("zstd: ") + ZSTD_getErrorName(size)};
     }
-    std::size_t done = 0;
-    while (done < size) {
-      const ssize_t n = ::write(file, frame.data() + done, size - done);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return write_failure(path, errno);
-      done += static_cast<std::size_t>(n);
-    }
+    auto written = write_all(file, std::string_view(frame).substr(0, size), path);
+    if (!written) return written;
     pending.clear();
     return {};
   }

@@ -52,13 +52,7 @@ Result<void> Spool::append(std::string_view record) {
 }
 
 Result<void> Spool::flush() {
-  std::size_t done = 0;
-  while (done < pending_.size()) {
-    const ssize_t n = ::write(file_, pending_.data() + done, pending_.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return write_failure(folder_, errno);
-    done += static_cast<std::size_t>(n);
-  }
+  if (auto written = write_all(file_, pending_, folder_); !written) return written;
   flushed_bytes_ += pending_.size();
   pending_.clear();
   return {};

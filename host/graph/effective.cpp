@@ -71,13 +71,15 @@ void add_perplexity(Json& json, const PerplexitySpec& spec) {
   json["join"] = spec.join ? Json(*spec.join) : Json(nullptr);
 }
 
-void add_multiple_choice(Json& json, const MultipleChoiceSpec& spec, const Graph& graph) {
+void add_multiple_choice(Json& json, const TaskSpec& task, const Graph& graph) {
+  const PromptSpec& spec = task.prompt;
   if (spec.has_many_prompts) {
     json["prompts"] = spec.prompts;
   } else {
     json["prompt"] = spec.prompts.front();
   }
-  json["choices"] = spec.choices_is_list ? Json(spec.choices) : Json(spec.choices.front());
+  const MultipleChoiceSpec& choice = task.multiple_choice;
+  json["choices"] = choice.choices_is_list ? Json(choice.choices) : Json(choice.choices.front());
   json["target"] = spec.target;
   json["shots"] = spec.shots;
   json["shots_from"] = graph.datasets[spec.shots_from].name;
@@ -99,7 +101,7 @@ Json task_json(const TaskSpec& spec, const Graph& graph) {
   if (spec.protocol == Protocol::kPerplexity) {
     add_perplexity(json, spec.perplexity);
   } else {
-    add_multiple_choice(json, spec.multiple_choice, graph);
+    add_multiple_choice(json, spec, graph);
   }
   return json;
 }

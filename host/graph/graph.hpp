@@ -60,15 +60,31 @@ struct PerplexitySpec {
   std::optional<std::string> join;
 };
 
-struct MultipleChoiceSpec {
+/// How a question is put: continuation, multiple_choice and generate.
+struct PromptSpec {
   std::vector<std::string> prompts;
   bool has_many_prompts = false;  ///< contexts differ, one continuation
-  std::vector<std::string> choices;
-  bool choices_is_list = false;
   std::string target;
   std::uint64_t shots = 0;
   std::size_t shots_from = 0;  ///< index into Graph::datasets
   std::string description, delimiter, separator;
+  /// Through the model's own chat template: the description as system text, examples as turns. The
+  /// delimiter and the separator have no use then.
+  bool is_chat = false;
+};
+
+struct MultipleChoiceSpec {
+  std::vector<std::string> choices;
+  bool choices_is_list = false;
+};
+
+struct GenerateSpec {
+  std::uint64_t max_new_tokens = 0, min_new_tokens = 0;
+  std::vector<std::string> stop;
+  double temperature = 0;   ///< 0: greedy
+  std::uint64_t top_k = 0;  ///< 0: all
+  double top_p = 1;
+  std::vector<Filter> filters;
 };
 
 struct TaskSpec {
@@ -83,7 +99,9 @@ struct TaskSpec {
   std::string primary;  ///< name of an output
   Bos bos = Bos::kAuto;
   PerplexitySpec perplexity;
+  PromptSpec prompt;
   MultipleChoiceSpec multiple_choice;
+  GenerateSpec generate;
 };
 
 struct GateSpec {

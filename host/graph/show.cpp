@@ -83,7 +83,7 @@ std::string protocol_text(const TaskSpec& task) {
             " stride=" + std::to_string(task.perplexity.stride);
     if (task.perplexity.join) text += " joined";
   } else {
-    text += " shots=" + std::to_string(task.multiple_choice.shots);
+    text += " shots=" + std::to_string(task.prompt.shots);
   }
   if (!task.group_by.empty()) text += " by " + joined(task.group_by);
   if (task.limit > 0) text += " limit=" + std::to_string(task.limit);
@@ -120,7 +120,7 @@ std::vector<Edge> edges_of(const Graph& graph) {
   for (const TaskSpec& task : graph.tasks) {
     const std::string node = "task." + task.name;
     edges.push_back({"dataset." + graph.datasets[task.dataset].name, node, ""});
-    const MultipleChoiceSpec& choice = task.multiple_choice;
+    const PromptSpec& choice = task.prompt;
     if (task.protocol == Protocol::kMultipleChoice && choice.shots > 0 &&
         choice.shots_from != task.dataset) {
       edges.push_back({"dataset." + graph.datasets[choice.shots_from].name, node, "shots"});

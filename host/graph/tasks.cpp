@@ -211,7 +211,7 @@ class Task {
   }
 
   void fill_multiple_choice() {
-    MultipleChoiceSpec& spec = spec_.multiple_choice;
+    PromptSpec& spec = spec_.prompt;
     spec.shots = node_.shots.value;
     spec.shots_from = spec_.dataset;
     if (node_.shots_from.given()) {
@@ -248,14 +248,14 @@ class Task {
     for (const auto& choice : node_.choices) {
       spec.choices.push_back(choice.value);
       check_template("choices", choice);
-      const bool gives_list = !spec.choices_is_list && !spec.has_many_prompts;
+      const bool gives_list = !spec.choices_is_list && !spec_.prompt.has_many_prompts;
       const bool is_column = knows_columns() && columns_->find(choice.value) != nullptr;
       if (gives_list && is_plain(choice) && !is_column) say_neither("choices", choice);
     }
   }
 
   void fill_target() {
-    spec_.multiple_choice.target = node_.target.value;
+    spec_.prompt.target = node_.target.value;
     if (!node_.target.given()) return;
     check_template("target", node_.target);
     const std::string& text = node_.target.value;

@@ -88,8 +88,22 @@ struct MetricUse {
   Table options;
 };
 
-enum class Protocol { kPerplexity, kMultipleChoice };
+enum class Protocol { kPerplexity, kContinuation, kMultipleChoice, kGenerate };
 enum class Bos { kAuto, kAlways, kNever };
+
+/// One step from a model's output to what is compared with the target. In a manifest "strip",
+/// "first_line", "number", { number = "first" }, { regex = "...", match = "last", otherwise = "" }
+/// or { replace = "...", with = "" }.
+struct Filter {
+  enum class Kind { kStrip, kFirstLine, kNumber, kRegex, kReplace };
+  Kind kind = Kind::kStrip;
+  std::string pattern;      ///< kRegex, kReplace
+  std::string with;         ///< kReplace: what every match becomes
+  bool takes_last = false;  ///< kRegex: the last match, not the first; kNumber: true unless said
+  std::string otherwise = "[invalid]";  ///< kRegex, kNumber: the result where nothing matches
+
+  bool operator==(const Filter&) const = default;
+};
 
 struct TaskNode {
   std::string name;
@@ -110,16 +124,29 @@ struct TaskNode {
   Located<std::string> text{"{{ text }}"};
   std::optional<Located<std::string>> join;
 
-  // multiple_choice
-  std::vector<Located<std::string>> prompts;  ///< one (`prompt`) or several (`prompts`)
-  std::vector<Located<std::string>> choices;
-  bool choices_is_list = false;  ///< written as an array of templates
+  // continuation, multiple_choice, generate
+  std::vector<Located<std::string>>
+      prompts;  ///< one (`prompt`), or several (`prompts`, multiple_choice)
   Located<std::string> target;
   Located<std::uint64_t> shots;
   Located<std::string> shots_from;  ///< a dataset; not given: the task's own, the item left out
   Located<std::string> description;
   Located<std::string> delimiter{" "};
   Located<std::string> separator{"\n\n"};
+  Located<bool> chat;
+
+  // multiple_choice
+  std::vector<Located<std::string>> choices;
+  bool choices_is_list = false;  ///< written as an array of templates
+
+  // generate
+  Located<std::uint64_t> max_new_tokens{256};
+  Located<std::uint64_t> min_new_tokens;
+  std::vector<Located<std::string>> stop;
+  Located<double> temperature;   ///< 0: greedy
+  Located<std::uint64_t> top_k;  ///< 0: all
+  Located<double> top_p{1.0};
+  std::vector<Located<Filter>> filters;
 };
 
 struct CompareNode {

@@ -227,11 +227,11 @@ class MultipleChoice {
   static Result<MultipleChoice> make(const TaskSpec& task, const Tokenizer& tokenizer,
                                      Records shots) {
     MultipleChoice made(task, tokenizer, std::move(shots));
-    const MultipleChoiceSpec& spec = task.multiple_choice;
+    const PromptSpec& spec = task.prompt;
     for (const std::string& prompt : spec.prompts) {
       if (auto ok = add(made.prompts_, prompt); !ok) return std::move(ok).error();
     }
-    for (const std::string& choice : spec.choices) {
+    for (const std::string& choice : task.multiple_choice.choices) {
       if (auto ok = add(made.choices_, choice); !ok) return std::move(ok).error();
     }
     if (auto ok = add(made.target_, spec.target); !ok) return std::move(ok).error();
@@ -286,7 +286,7 @@ class MultipleChoice {
 
   Result<void> read_choices(const Json& record, Question& q) const {
     const MultipleChoiceSpec& spec = task_.multiple_choice;
-    if (spec.choices_is_list || spec.has_many_prompts) {
+    if (spec.choices_is_list || task_.prompt.has_many_prompts) {
       for (const Source& choice : choices_) {
         auto text = choice.text(record);
         if (!text) return std::move(text).error();
@@ -310,12 +310,12 @@ class MultipleChoice {
 
   /// How many options there are: contexts, where these differ, else continuations.
   std::uint64_t count(const Question& q) const {
-    return task_.multiple_choice.has_many_prompts ? q.prompts.size() : q.choices.size();
+    return task_.prompt.has_many_prompts ? q.prompts.size() : q.choices.size();
   }
 
   Result<std::uint64_t> index_of(const Json& target, const Question& q) const {
     const std::string text = text_of(target);
-    const auto& options = task_.multiple_choice.has_many_prompts ? q.prompts : q.choices;
+    const auto& options = task_.prompt.has_many_prompts ? q.prompts : q.choices;
     if (target.is_string()) {
       const auto same = std::find(options.begin(), options.end(), text);
       if (same != options.end()) return static_cast<std::uint64_t>(same - options.begin());
@@ -325,21 +325,21 @@ class MultipleChoice {
     const std::uint64_t index = is_number ? std::stoull(text) : count(q);
     if (index < count(q)) return index;
     return Failure{ASSAY_INVALID_ARGUMENT,
-                   "target = \"" + task_.multiple_choice.target + "\" gave " + target.dump() +
+                   "target = \"" + task_.prompt.target + "\" gave " + target.dump() +
                        ", expected the index of a choice (0 to " + std::to_string(count(q) - 1) +
                        ") or the text of one"};
   }
 
   const std::string& prompt_for(const Question& q, std::uint64_t option) const {
-    return q.prompts[task_.multiple_choice.has_many_prompts ? option : 0];
+    return q.prompts[task_.prompt.has_many_prompts ? option : 0];
   }
   const std::string& choice_for(const Question& q, std::uint64_t option) const {
-    return q.choices[task_.multiple_choice.has_many_prompts ? 0 : option];
+    return q.choices[task_.prompt.has_many_prompts ? 0 : option];
   }
 
   /// Description and examples, as they stand in front of every prompt of the item.
   Result<std::string> head(std::uint64_t index, const std::string& hash, const Json& record) {
-    const MultipleChoiceSpec& spec = task_.multiple_choice;
+    const PromptSpec& spec = task_.prompt;
     auto text = description_.front().text(record);
     if (!text || spec.shots == 0) return text;
     const std::uint64_t excluded = spec.shots_from == task_.dataset ? index : shots_.size;
@@ -381,8 +381,7 @@ class MultipleChoice {
     for (std::uint64_t option = 0; option < count(*q); ++option) {
       const std::string context = *start + prompt_for(*q, option);
       const std::string& choice = choice_for(*q, option);
-      auto pair =
-          encode_pair(tokenizer_, context, task_.multiple_choice.delimiter + choice, task_.bos);
+      auto pair = encode_pair(tokenizer_, context, task_.prompt.delimiter + choice, task_.bos);
       if (!pair) return std::move(pair).error();
       boundaries += pair->boundary_differs ? 1U : 0U;
       if (pair->span.first == pair->span.tokens.size()) item.status = "empty_continuation";
@@ -404,7 +403,7 @@ class MultipleChoice {
   }
 
   Json options_text(const Question& q) const {
-    return Json(task_.multiple_choice.has_many_prompts ? q.prompts : q.choices);
+    return Json(task_.prompt.has_many_prompts ? q.prompts : q.choices);
   }
 
   static std::uint64_t characters(std::string_view text) {

@@ -87,7 +87,7 @@ Json settings_of(const TaskSpec& task) {
             {"join", own.join ? Json(*own.join) : Json(nullptr)},
             {"bos", std::string(to_string(task.bos))}};
   }
-  return {{"shots", task.multiple_choice.shots}, {"bos", std::string(to_string(task.bos))}};
+  return {{"shots", task.prompt.shots}, {"bos", std::string(to_string(task.bos))}};
 }
 
 Json task_entry(const Graph& graph, const RunState& state, std::size_t task) {

@@ -203,8 +203,8 @@ Result<Scoring::Prepared*> Scoring::prepared(std::size_t index, const Tokenizer&
   auto items = sources_.records(spec.dataset);
   if (!items) return std::move(items).error();
   auto shots = *items;
-  if (spec.protocol == Protocol::kMultipleChoice && spec.multiple_choice.shots > 0) {
-    auto pool = sources_.records(spec.multiple_choice.shots_from);
+  if (spec.protocol == Protocol::kMultipleChoice && spec.prompt.shots > 0) {
+    auto pool = sources_.records(spec.prompt.shots_from);
     if (!pool) return std::move(pool).error();
     shots = *pool;
   }

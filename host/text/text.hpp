@@ -61,6 +61,13 @@ class Tokenizer {
   const std::string& bos_text() const;
   const std::string& eos_text() const;
 
+  /// Tokens that end a text: eos_token_id of config.json and of generation_config.json (each a
+  /// number or a list) and eos(). Ascending, each once; empty where the model names none.
+  const std::vector<std::int32_t>& end_tokens() const;
+
+  /// One more than the highest id a text can be encoded to.
+  std::uint64_t vocabulary() const;
+
   /// SHA-256 of tokenizer.json and the special tokens: variants are compared token by token only
   /// when theirs agree.
   const std::string& fingerprint() const;
@@ -103,6 +110,42 @@ class Template {
  private:
   struct State;
   explicit Template(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+struct ChatTurn {
+  std::string role;  ///< "system", "user" or "assistant"
+  std::string text;
+};
+
+/// A model's own chat template, rendered as transformers renders it: lenient undefined, blocks
+/// trimmed, with raise_exception, strftime_now, bos_token and eos_token.
+///
+/// Source   transformers 5.23, utils/chat_template_utils.py
+/// Threads  [any-thread] all const functions may run at once
+class ChatTemplate {
+ public:
+  /// chat_template.jinja, else chat_template of tokenizer_config.json: a text, or a list of which
+  /// the one named "default" is taken.
+  ///
+  /// Fails    ASSAY_NOT_FOUND the model has none, saying where it was looked for;
+  ///          ASSAY_INVALID_ARGUMENT it does not compile, with line and column
+  static Result<ChatTemplate> open(const std::filesystem::path& model_dir);
+  ChatTemplate(ChatTemplate&&) noexcept;
+  ChatTemplate& operator=(ChatTemplate&&) noexcept;
+  ~ChatTemplate();
+
+  /// `asks_for_answer` ends the text where the assistant begins to speak.
+  ///
+  /// Fails    ASSAY_INVALID_ARGUMENT the template raises or fails, with its own words
+  Result<std::string> render(std::span<const ChatTurn> turns, bool asks_for_answer) const;
+
+  /// SHA-256 of the template and the special tokens it is given.
+  const std::string& fingerprint() const;
+
+ private:
+  struct State;
+  explicit ChatTemplate(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
 

@@ -177,6 +177,11 @@ class InProcess final : public Session {
     return {};
   }
 
+  Result<void> generate(std::span<const GenerateRequest>, const Decoding&, const Tokenizer&,
+                        const GenerationSink&) override {
+    return Failure{ASSAY_UNIMPLEMENTED, "generation is not built yet"};
+  }
+
  private:
   assay_job job_for(std::uint64_t max_tokens) const {
     assay_job job{};

@@ -1,17 +1,19 @@
-// The one way the host talks to a backend: load, then batches of score requests. Values only, so
-// that the backend may live in another process.
+// The one way the host talks to a backend: load, then batches of requests. Values only, so that the
+// backend may live in another process. Stop texts and time stamps are this side's.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "host/core/result.hpp"
 #include "host/graph/graph.hpp"
+#include "host/text/text.hpp"
 
 namespace assay::host {
 
@@ -40,16 +42,53 @@ struct Score {
 /// a time.
 using ScoreSink = std::function<void(std::uint64_t id, Result<Score> score)>;
 
+/// How answers are drawn and where they end.
+struct Decoding {
+  std::uint32_t max_new = 0, min_new = 0;
+  std::uint32_t top_k = 0;           ///< 0: all
+  float temperature = 0, top_p = 1;  ///< 0: greedy; 1: all
+  std::vector<std::int32_t> end_tokens;
+  std::vector<std::string> stop;  ///< looked for in the decoded text, none empty
+};
+
+struct GenerateRequest {
+  std::uint64_t id = 0;
+  std::vector<std::int32_t> tokens;
+  std::uint64_t seed = 0;  ///< decides the draw alone
+};
+
+/// kEnd: an end token; kStop: a stop text; kLength: max_new tokens.
+enum class Finish { kEnd, kStop, kLength };
+
+/// What a model said.
+///
+/// Units    seconds from the start of the batch the request was in
+struct Generation {
+  std::vector<std::int32_t> tokens;  ///< all that were drawn, the last of a stop included
+  std::string text;  ///< decoded, special tokens left out, cut before the first stop text
+  Finish finish = Finish::kLength;
+  std::optional<double> first_token_seconds;  ///< nothing: the backend does not stream
+  double seconds = 0;
+};
+
+/// As ScoreSink.
+using GenerationSink = std::function<void(std::uint64_t id, Result<Generation> generation)>;
+
 /// Threads  one call at a time
 class Session {
  public:
   virtual ~Session() = default;
 
-  virtual Result<ModelInfo> load(std::uint64_t max_tokens) = 0;
+  virtual Result<ModelInfo> load(std::uint64_t max_tokens) = 0;  ///< 0: not known
 
   /// Returns when every request was answered. A failed call ends the session; requests it left
   /// open are answered with that failure first.
   virtual Result<void> score(std::span<const ScoreRequest> requests, const ScoreSink& sink) = 0;
+
+  /// As score. A stop text ends its request as soon as it stands in the decoded text, wherever the
+  /// borders of tokens are.
+  virtual Result<void> generate(std::span<const GenerateRequest> requests, const Decoding& decoding,
+                                const Tokenizer& tokenizer, const GenerationSink& sink) = 0;
 };
 
 /// Creates the backend of a variant inside this process.

@@ -47,11 +47,11 @@ TaskSpec choice_task() {
   TaskSpec task;
   task.name = "choice";
   task.protocol = Protocol::kMultipleChoice;
-  task.multiple_choice.prompts = {"{{ q }}"};
+  task.prompt.prompts = {"{{ q }}"};
   task.multiple_choice.choices = {"choices"};
-  task.multiple_choice.target = "answer";
-  task.multiple_choice.delimiter = " ";
-  task.multiple_choice.separator = "\n\n";
+  task.prompt.target = "answer";
+  task.prompt.delimiter = " ";
+  task.prompt.separator = "\n\n";
   return task;
 }
 
@@ -190,8 +190,8 @@ TEST(EncodeText, AddsNoSecondBosToATextThatSpellsOne) {
 
 TEST(PrepareChoice, PutsDescriptionAndShotsInFrontButNeverTheItemItself) {
   TaskSpec task = choice_task();
-  task.multiple_choice.shots = 2;
-  task.multiple_choice.description = "Review {{ q }}.\n\n";
+  task.prompt.shots = 2;
+  task.prompt.description = "Review {{ q }}.\n\n";
   const std::vector<Json> items{{{"q", "q0"}, {"choices", {"yes", "no"}}, {"answer", 0}},
                                 {{"q", "q1"}, {"choices", {"yes", "no"}}, {"answer", 1}},
                                 {{"q", "q2"}, {"choices", {"yes", "no"}}, {"answer", "no"}}};
@@ -208,8 +208,8 @@ TEST(PrepareChoice, PutsDescriptionAndShotsInFrontButNeverTheItemItself) {
 
 TEST(PrepareChoice, DifferentContextsShareOneContinuation) {
   TaskSpec task = choice_task();
-  task.multiple_choice.prompts = {"{{ a }}", "{{ b }}"};
-  task.multiple_choice.has_many_prompts = true;
+  task.prompt.prompts = {"{{ a }}", "{{ b }}"};
+  task.prompt.has_many_prompts = true;
   task.multiple_choice.choices = {"{{ end }}"};
   const auto items = prepare_all(
       task, {{{"a", "The dog"}, {"b", "The cat"}, {"end", "was late."}, {"answer", 1}}});

@@ -1,32 +1,42 @@
-// Causal attention over sequences packed one behind the other. Projections, rotary embedding and
-// the order of the sequences belong to others.
+// Causal attention over stretches of sequences, packed one behind the other. Projections, rotary
+// embedding and the order of the sequences belong to others.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <span>
-#include <vector>
+
+#include "decoder/cache.hpp"
 
 namespace assay_torch {
 
-/// Neighbouring sequences of one length: they are attended to as one batch, without padding.
-struct Run {
-  std::int64_t first_token = 0;
-  std::int64_t sequences = 0;
+/// New tokens of one sequence in a pass. Without a slot nothing is kept and past is 0.
+struct Segment {
   std::int64_t length = 0;
+  std::int64_t past = 0;   ///< tokens of the sequence that are in the cache already
+  std::int64_t slot = -1;  ///< of the cache
 };
 
-std::vector<Run> runs_of(std::span<const std::int64_t> lengths);
+/// How a layer attends.
+struct AttentionRule {
+  double scale = 0;         ///< scores are multiplied by it
+  double softcap = 0;       ///< scores become softcap * tanh(score / softcap); 0: they stay
+  std::int64_t window = 0;  ///< position p sees (p - window, p]; 0: [0, p]
+};
 
-/// Each position attends to itself and to the earlier ones of its sequence, scaled by
-/// 1 / sqrt(head_dim); query head h uses key head h / (heads / kv_heads).
+/// Each position attends to itself and to the earlier ones of its sequence, as far as the rule
+/// lets it; query head h uses key head h / (heads / kv_heads). With a cache layer the keys and
+/// values of segments with a slot are stored behind those there already, and seen together with
+/// them.
 ///
 /// Shapes   queries [tokens, heads, head_dim]; keys, values [tokens, kv_heads, head_dim]; rows may
-/// be
-///          strided; out [tokens, heads, head_dim] contiguous
-/// Source   Vaswani et al., arXiv 1706.03762, equation 1; GQA, arXiv 2305.13245
-void attend(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
-            std::span<const Run> runs, at::Tensor& out);
+///          be strided; out [tokens, heads, head_dim] contiguous
+/// Source   Vaswani et al., arXiv 1706.03762, equation 1; GQA, arXiv 2305.13245; soft caps, Gemma
+/// 2,
+///          arXiv 2408.00118
+void attend(const AttentionRule& rule, const at::Tensor& queries, const at::Tensor& keys,
+            const at::Tensor& values, std::span<const Segment> segments, CacheLayer* cache,
+            at::Tensor& out);
 
 }  // namespace assay_torch

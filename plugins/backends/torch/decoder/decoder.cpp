@@ -8,6 +8,9 @@
 #include <ATen/ops/mul.h>
 #include <ATen/ops/silu.h>
 
+#include <cmath>
+#include <vector>
+
 #include "decoder/attention.hpp"
 
 namespace assay_torch {
@@ -39,15 +42,18 @@ Buffers make_buffers(const DecoderSpec& spec, std::int64_t tokens,
 }
 
 void attention(const Decoder& decoder, const Block& block, const RopeTable& rope,
-               std::span<const Run> runs, Buffers& buffers, at::Tensor& x) {
+               std::span<const Segment> segments, CacheLayer* cache, Buffers& buffers,
+               at::Tensor& x) {
   const DecoderSpec& spec = decoder.spec;
   rms_norm(x, block.attention_norm, spec.norm_eps, buffers.normed);
   block.query_key_value->apply(buffers.normed, buffers.query_key_value);
   const auto heads = buffers.query_key_value.unflatten(1, {-1, spec.head_dim});
   rotate(heads.narrow(1, 0, spec.heads + spec.kv_heads), rope, buffers.rotated);
-  attend(buffers.rotated.narrow(1, 0, spec.heads),
+  const AttentionRule rule{.scale = 1 / std::sqrt(static_cast<double>(spec.head_dim))};
+  attend(rule, buffers.rotated.narrow(1, 0, spec.heads),
          buffers.rotated.narrow(1, spec.heads, spec.kv_heads),
-         heads.narrow(1, spec.heads + spec.kv_heads, spec.kv_heads), runs, buffers.attended);
+         heads.narrow(1, spec.heads + spec.kv_heads, spec.kv_heads), segments, cache,
+         buffers.attended);
   block.output->apply(buffers.attended.flatten(1), buffers.projected);
   x.add_(buffers.projected);
 }
@@ -62,11 +68,11 @@ void mlp(const Decoder& decoder, const Block& block, Buffers& buffers, at::Tenso
   x.add_(buffers.projected);
 }
 
-at::Tensor positions_of(std::span<const Run> runs, const at::Device& device) {
+at::Tensor positions_of(std::span<const Segment> segments, const at::Device& device) {
   std::vector<at::Tensor> parts;
-  for (const Run& run : runs) {
-    parts.push_back(at::arange(run.length, at::TensorOptions(at::kLong).device(device))
-                        .repeat({run.sequences}));
+  for (const Segment& segment : segments) {
+    parts.push_back(at::arange(segment.past, segment.past + segment.length,
+                               at::TensorOptions(at::kLong).device(device)));
   }
   return at::cat(parts);
 }
@@ -74,13 +80,14 @@ at::Tensor positions_of(std::span<const Run> runs, const at::Device& device) {
 }  // namespace
 
 at::Tensor forward(const Decoder& decoder, const at::Tensor& tokens,
-                   std::span<const std::int64_t> lengths) {
-  const auto runs = runs_of(lengths);
-  const auto rope = decoder.rope.at_positions(positions_of(runs, decoder.device));
+                   std::span<const Segment> segments, KvCache* cache) {
+  const auto rope = decoder.rope.at_positions(positions_of(segments, decoder.device));
   auto x = at::embedding(decoder.embedding, tokens);
   Buffers buffers = make_buffers(decoder.spec, tokens.size(0), x.options());
-  for (const Block& block : decoder.blocks) {
-    attention(decoder, block, rope, runs, buffers, x);
+  for (std::size_t layer = 0; layer < decoder.blocks.size(); ++layer) {
+    const Block& block = decoder.blocks[layer];
+    attention(decoder, block, rope, segments, cache == nullptr ? nullptr : &cache->layers[layer],
+              buffers, x);
     mlp(decoder, block, buffers, x);
   }
   rms_norm(x, decoder.final_norm, decoder.spec.norm_eps, buffers.normed);

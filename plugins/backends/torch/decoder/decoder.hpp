@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "decoder/attention.hpp"
 #include "decoder/rope.hpp"
 #include "decoder/spec.hpp"
 #include "linear/linear.hpp"
@@ -34,12 +35,12 @@ struct Decoder {
   RopeTable rope;
 };
 
-/// Runs sequences that lie one behind the other, with no padding. Every sequence starts at position
-/// 0.
+/// Runs segments that lie one behind the other, with no padding. The first token of a segment has
+/// the position `past`. Segments with a slot need a cache, which takes their keys and values.
 ///
 /// Shapes   tokens [sum of lengths] i64 on the decoder's device; result [sum of lengths, hidden]
 /// Source   Llama 2, arXiv 2307.09288; transformers 5.23, LlamaModel: norm statistics in float32
 at::Tensor forward(const Decoder& decoder, const at::Tensor& tokens,
-                   std::span<const std::int64_t> lengths);
+                   std::span<const Segment> segments, KvCache* cache = nullptr);
 
 }  // namespace assay_torch

@@ -70,7 +70,7 @@ std::int64_t scored(const assay_request& request) {
 /// The requests of one forward pass and where their rows lie in it.
 struct Pass {
   std::vector<const assay_request*> requests;
-  std::vector<std::int64_t> lengths;
+  std::vector<Segment> segments;
   std::vector<std::int64_t> first_tokens;  ///< position of each request's first token in the pass
   at::Tensor tokens;                       ///< [sum of lengths]
 };
@@ -82,7 +82,7 @@ Pass make_pass(std::vector<const assay_request*> requests, const at::Device& dev
   pass.requests = std::move(requests);
   std::int64_t total = 0;
   for (const assay_request* request : pass.requests) {
-    pass.lengths.push_back(fed(*request));
+    pass.segments.push_back({.length = fed(*request)});
     pass.first_tokens.push_back(total);
     total += fed(*request);
   }
@@ -150,7 +150,7 @@ class PassRunner {
   void run(std::vector<const assay_request*> requests) {
     begin_ = std::chrono::steady_clock::now();
     const Pass pass = make_pass(std::move(requests), decoder_.device);
-    const at::Tensor hidden = forward(decoder_, pass.tokens, pass.lengths);
+    const at::Tensor hidden = forward(decoder_, pass.tokens, pass.segments);
     std::uint32_t want = 0;
     for (const assay_request* request : pass.requests) want |= request->want;
     TargetScores scores;

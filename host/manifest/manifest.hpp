@@ -146,7 +146,7 @@ struct TaskNode {
   Located<double> temperature;   ///< 0: greedy
   Located<std::uint64_t> top_k;  ///< 0: all
   Located<double> top_p{1.0};
-  std::vector<Located<Filter>> filters;
+  std::vector<Located<Filter>> filters;  ///< one with a pattern stands where its pattern does
 };
 
 struct CompareNode {
@@ -167,7 +167,8 @@ struct GateNode {
   Place place;
   Located<std::string> task;
   Located<std::string> metric;
-  Located<std::string> group;  ///< "key=value", "*" every group, "" the whole task
+  /// "key=value", "key=value,other=value", "*" every group, "" the whole task
+  Located<std::string> group;
   std::vector<Located<std::string>> candidates;  ///< empty: every variant but the baseline
   Located<Threshold> threshold;
   Bound bound;

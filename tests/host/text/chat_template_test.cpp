@@ -1,0 +1,1 @@
+#include "host/text/text.hpp"

@@ -179,7 +179,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Backtracking{"(?s)<.*<.*<.*[0-9]", std::string(500, '<')}));
 
 TEST(RegexText, ThatWouldTakeTooMuchMemoryFails) {
-  const auto matches = compiled("(?:a|b)*c").find_all(std::string(2'000'000, 'a'));
+  const auto matches = compiled("(?:a|b)*[cd]").find_all(std::string(2'000'000, 'a'));
   ASSERT_FALSE(matches);
   EXPECT_EQ(matches.error().code, ASSAY_RESOURCE_EXHAUSTED);
   EXPECT_THAT(matches.error().text, testing::HasSubstr("(heap limit exceeded)"));

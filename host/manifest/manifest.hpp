@@ -97,9 +97,9 @@ enum class Bos { kAuto, kAlways, kNever };
 struct Filter {
   enum class Kind { kStrip, kFirstLine, kNumber, kRegex, kReplace };
   Kind kind = Kind::kStrip;
-  std::string pattern;      ///< kRegex, kReplace
-  std::string with;         ///< kReplace: what every match becomes
-  bool takes_last = false;  ///< kRegex: the last match, not the first; kNumber: true unless said
+  std::string pattern = {};  ///< kRegex, kReplace
+  std::string with = {};     ///< kReplace: what every match becomes
+  bool takes_last = false;   ///< kRegex: the last match, not the first; kNumber: true unless said
   std::string otherwise = "[invalid]";  ///< kRegex, kNumber: the result where nothing matches
 
   bool operator==(const Filter&) const = default;

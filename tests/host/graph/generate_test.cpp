@@ -79,7 +79,7 @@ separator = "\n"
 
 TEST_F(PromptTasks, TakeTheMetricsThatFitAndTheOnePrimaryFigureAmongThem) {
   const TaskSpec a = spec(task(""));
-  // acme/regex has an option without a default; acme/exact-match calls nothing primary.
+  // acme/finds has an option without a default; acme/exact-match calls nothing primary.
   ASSERT_EQ(a.metrics.size(), 2U);
   EXPECT_EQ(a.metrics[0].use.component->id(), "acme/exact-match");
   EXPECT_EQ(a.metrics[1].use.component->id(), "acme/contains");

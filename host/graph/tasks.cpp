@@ -228,7 +228,7 @@ class Task {
       const auto chat = ChatTemplate::open(path);
       if (chat) continue;
       b_.error(node_.chat.place, name_ + ": chat of " + names + ": " + chat.error().text,
-               "leave chat out, or name the models that have a template with models = [...]");
+               "models = [...] names the models a task runs on, where these cannot chat");
     }
   }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "host/core/hash.hpp"
+#include "host/core/utf8.hpp"
 #include "host/text/crate_call.hpp"
 #include "host/text/model_files.hpp"
 #include "host/text/text.hpp"
@@ -146,6 +147,13 @@ Result<std::string> ChatTemplate::render(std::span<const ChatTurn> turns,
   }
   Json messages = Json::array();
   for (const ChatTurn& turn : turns) {
+    for (const std::string& text : {turn.role, turn.text}) {
+      if (const auto fault = utf8_fault(text)) {
+        return Failure{ASSAY_INVALID_ARGUMENT, "turn " + std::to_string(messages.size() + 1) +
+                                                   " of the chat is not UTF-8 at byte " +
+                                                   std::to_string(*fault)};
+      }
+    }
     messages.push_back({{"role", turn.role}, {"content", turn.text}});
   }
   // In the order in which transformers passes them; tools and documents are there, and are none.
@@ -154,15 +162,10 @@ Result<std::string> ChatTemplate::render(std::span<const ChatTurn> turns,
                {"documents", nullptr},
                {"add_generation_prompt", asks_for_answer}};
   chat.update(state_->special_tokens);
-  std::string text;
-  try {
-    text = chat.dump();
-  } catch (const Json::exception&) {
-    return Failure{ASSAY_INVALID_ARGUMENT, "a turn of the chat holds text that is not UTF-8"};
-  }
+  const std::string given = chat.dump();
   CrateBuffer out;
   const std::int32_t status =
-      assay_text_chat_render(state_->handle.get(), borrowed(text), out.out());
+      assay_text_chat_render(state_->handle.get(), borrowed(given), out.out());
   if (status != ASSAY_TEXT_OK) return failure_of(status, out, state_->place);
   return std::string(out.text());
 }

@@ -14,10 +14,15 @@ namespace {
 
 constexpr std::size_t kMaxPatternBytes = 16 * 1024;
 constexpr std::size_t kShownPatternBytes = 100;
+// ALT_CIRCUMFLEX: ^ of (?m) matches after a last line end, as in Python. AUTO_CALLOUT: a callout
+// before every part of the pattern counts the steps of a search.
+constexpr std::uint32_t kOptions =
+    PCRE2_UTF | PCRE2_UCP | PCRE2_ALT_CIRCUMFLEX | PCRE2_NEVER_BACKSLASH_C | PCRE2_AUTO_CALLOUT;
 // One search may try this many parts of the pattern: some tenths of a second, on any machine the
 // same. PCRE2's own match limit is one for each place where a match may begin.
-constexpr std::uint64_t kSteps = 10'000'000;
-constexpr std::uint64_t kStepsPerByte = 50;
+constexpr std::uint64_t kSteps = 5'000'000;
+constexpr std::uint64_t kStepsPerByte = 20;
+constexpr std::size_t kBytesScannedInAStep = 16;
 constexpr std::uint32_t kHeapKibibytes = 64 * 1024;
 
 template <auto free>
@@ -128,10 +133,22 @@ class Translation {
   bool in_class_ = false;
 };
 
-int spend_step(pcre2_callout_block*, void* left) {
-  auto& steps = *static_cast<std::uint64_t*>(left);
-  if (steps == 0) return PCRE2_ERROR_CALLOUT;
-  --steps;
+struct Effort {
+  std::uint64_t steps_left;
+  std::size_t position;
+};
+
+/// A step for each part of the pattern that is tried, and for the text that the one before ran
+/// through.
+int spend(pcre2_callout_block* at, void* data) {
+  auto& effort = *static_cast<Effort*>(data);
+  const std::size_t position = at->current_position;
+  const std::size_t scanned =
+      std::max(position, effort.position) - std::min(position, effort.position);
+  const std::uint64_t steps = 1 + scanned / kBytesScannedInAStep;
+  effort.position = position;
+  if (steps > effort.steps_left) return PCRE2_ERROR_MATCHLIMIT;
+  effort.steps_left -= steps;
   return 0;
 }
 
@@ -163,9 +180,7 @@ Result<Regex> Regex::compile(std::string_view pattern) {
   pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
   int code = 0;
   std::size_t at = 0;
-  // A callout before every part of the pattern counts the steps of a search.
-  Code compiled(pcre2_compile(bytes_of(translation.text()), translation.text().size(),
-                              PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | PCRE2_AUTO_CALLOUT,
+  Code compiled(pcre2_compile(bytes_of(translation.text()), translation.text().size(), kOptions,
                               &code, &at, context.get()));
   if (compiled == nullptr) {
     at = translation.origin(at);
@@ -202,9 +217,9 @@ Failure Regex::State::failure(int status, std::string_view text, std::size_t at)
 ///          on from the same place for one that is not empty there
 template <class Visit>
 Result<void> Regex::State::each_match(std::string_view text, const Visit& visit) const {
-  std::uint64_t steps = kSteps + kStepsPerByte * text.size();
+  Effort effort{kSteps + kStepsPerByte * text.size(), 0};
   const auto context = made_or_throw<MatchContext>(pcre2_match_context_create(nullptr));
-  pcre2_set_callout(context.get(), spend_step, &steps);
+  pcre2_set_callout(context.get(), spend, &effort);
   pcre2_set_heap_limit(context.get(), kHeapKibibytes);
   const auto data =
       made_or_throw<MatchData>(pcre2_match_data_create_from_pattern(code.get(), nullptr));

@@ -15,7 +15,7 @@ namespace assay::host {
 /// alone. Differs from it: what only Perl has is allowed, such as [[:alpha:]] and \p{L}; the flags
 /// (?a), (?L) and (?u) are not; \s leaves out U+001C to U+001F and takes U+180E.
 ///
-/// A search takes at most 10,000,000 steps and 50 more for each byte of its text, counted the same
+/// A search takes at most 5,000,000 steps and 20 more for each byte of its text, counted the same
 /// on every machine.
 ///
 /// Threads  [any-thread] all const functions may run at once

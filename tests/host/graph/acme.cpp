@@ -161,7 +161,7 @@ struct Overlap : Contains {
 };
 
 struct Pattern : assay::Metric {
-  static constexpr assay::Info info{"acme/pattern", "1.0.0", "Output matches", 0};
+  static constexpr assay::Info info{"acme/finds", "1.0.0", "Output matches", 0};
   static constexpr assay::Option options[] = {assay::text("pattern", nullptr, "What to find.")};
   static constexpr assay::Column columns[] = {{ASSAY_TEXT, "output", "what was generated"}};
   static constexpr assay::Output outputs[] = {assay::mean("matches", "found").primary()};

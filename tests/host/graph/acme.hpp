@@ -7,7 +7,7 @@
 namespace assay::host {
 
 /// acme/int4, acme/rounds, acme/writer; acme/pairs, acme/lines; acme/ppl, acme/accuracy,
-/// acme/exact-match, acme/scaled, acme/contains, acme/pattern, acme/likelihood; acme/console,
+/// acme/exact-match, acme/scaled, acme/contains, acme/finds, acme/likelihood; acme/console,
 /// acme/page.
 const assay_plugin& acme();
 

@@ -185,7 +185,7 @@ help: `assay plugins list` shows all components found
 run.toml:26:26: "acme/page" is a reporter, expected a metric
   26 | metrics = ["acme/pages", "acme/page", "acme/accuracy", { use = "acme/scaled", fctor = 2 }]
      |                          ^^^^^^^^^^^
-help: the metrics found are acme/ppl, acme/accuracy, acme/exact-match, acme/scaled, acme/contains, acme/pattern, acme/likelihood
+help: the metrics found are acme/ppl, acme/accuracy, acme/exact-match, acme/scaled, acme/contains, acme/finds, acme/likelihood
 run.toml:26:39: acme/accuracy needs a column "choice_loglikelihoods" of type floats; task.a has none (columns: token_nll, first_token, n_tokens, n_bytes, n_words, nll, window_nll, question, answer, category, options)
   26 | metrics = ["acme/pages", "acme/page", "acme/accuracy", { use = "acme/scaled", fctor = 2 }]
      |                                       ^^^^^^^^^^^^^^^

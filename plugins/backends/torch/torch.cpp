@@ -18,7 +18,7 @@
 
 namespace {
 
-constexpr const char* kDtypes[] = {"float32", nullptr};
+constexpr const char* kDtypes[] = {"float32", "bfloat16", "float16", "auto", nullptr};
 constexpr const char* kMethods[] = {"rtn", "nf4", nullptr};
 constexpr const char* kSimulateKeys[] = {"simulate.bits", "simulate.group_size",
                                          "simulate.symmetric", "simulate.skip"};
@@ -73,6 +73,17 @@ std::optional<assay_torch::Simulation> read_simulation(const assay::Context& con
   return simulation;
 }
 
+/// "auto" is what config.json says the weights are.
+at::ScalarType dtype_of(const std::string& option, const std::string& stored) {
+  const std::string& name = option == "auto" ? stored : option;
+  if (name == "float32") return at::kFloat;
+  if (name == "bfloat16") return at::kBFloat16;
+  if (name == "float16") return at::kHalf;
+  refuse("dtype", name.empty() ? "config.json does not say which; use a dtype instead of \"auto\""
+                               : "config.json says \"" + name +
+                                     "\"; use \"float32\", \"bfloat16\" or \"float16\"");
+}
+
 at::Device device_of(const assay_device& device) {
   if (device.type == 1) return at::kCPU;
   if (device.type == 2 && at::hasCUDA())
@@ -84,12 +95,13 @@ at::Device device_of(const assay_device& device) {
 
 struct Torch : assay::Backend {
   static constexpr assay::Info info{"assay/torch", "1.0.0",
-                                    "Llama checkpoints in the Hugging Face form, on libtorch",
+                                    "Decoder checkpoints in the Hugging Face form, on libtorch",
                                     ASSAY_CAP_SCORE | ASSAY_CAP_LOGITS | ASSAY_CAP_GENERATE |
                                         ASSAY_CAP_STREAMS | ASSAY_CAP_DETERMINISTIC};
   static constexpr assay::Option options[] = {
       assay::choice("dtype", "\"float32\"", kDtypes,
-                    "What weights are widened to and computed with."),
+                    "What weights are rounded to and computed with; auto: what config.json says. "
+                    "Log-probabilities are summed in float32 whatever it is."),
       assay::integer("batch_tokens", "4096",
                      "The most tokens of one forward pass; a longer request is a pass of its own.")
           .in(1, 1 << 24),
@@ -133,8 +145,9 @@ struct Torch : assay::Backend {
     use_granted_threads();
     const std::string dir(assay::view_of(job.model_dir));
     const assay_torch::DecoderSpec spec = assay_torch::read_spec(dir);
-    assay_torch::LoadedModel loaded =
-        assay_torch::load_model(spec, assay_torch::Weights(dir), simulation_, device_);
+    const auto dtype = dtype_of(context_.text("dtype"), spec.dtype);
+    assay_torch::LoadedModel loaded = assay_torch::load_model(
+        spec, assay_torch::Weights(dir), simulation_, at::TensorOptions(device_).dtype(dtype));
     model.vocab = static_cast<std::uint32_t>(spec.vocab);
     model.max_context = static_cast<std::uint64_t>(spec.max_context);
     model.weight_bytes = (loaded.stored_bits + 7) / 8;
@@ -151,13 +164,17 @@ struct Torch : assay::Backend {
     assay_torch::answer(*decoder_, batch.raw(), sink.raw(), schedule_);
   }
 
-  /// Weights widened to float32, the two chunks of the output layer, and what is generated behind.
+  /// Weights in the dtype, the chunks of the output layer (logits and log-probabilities), and what is
+  /// generated behind. Below float32 the largest matrix, and a chunk of logits, exist widened too.
   static void estimate(const assay::Context& context, const assay_job& job, assay_resources& need) {
     const std::string dir(assay::view_of(job.model_dir));
     const assay_torch::DecoderSpec spec = assay_torch::read_spec(dir);
     const auto chunk =
         static_cast<std::uint64_t>(assay_torch::rows_per_chunk(spec.vocab) * spec.vocab);
-    need.host_bytes = 4 * (assay_torch::Weights(dir).values() + 2 * chunk);
+    const std::uint64_t size = c10::elementSize(dtype_of(context.text("dtype"), spec.dtype));
+    const auto embedding = static_cast<std::uint64_t>(spec.vocab * spec.embedding_width);
+    need.host_bytes = size * (assay_torch::Weights(dir).values() + chunk) + 4 * chunk;
+    if (size < 4) need.host_bytes += 4 * (embedding + chunk);
     if ((job.want & ASSAY_CAP_GENERATE) != 0) need.host_bytes += cache_need(context, job, spec);
   }
 

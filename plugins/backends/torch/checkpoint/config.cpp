@@ -33,6 +33,8 @@ Config::Config(const std::string& path) : path_(path), document_(std::make_uniqu
   } catch (const nlohmann::json::parse_error& error) {
     throw assay::Error(ASSAY_INVALID_ARGUMENT,
                        path + ": not valid JSON at byte " + std::to_string(error.byte));
+  } catch (const nlohmann::json::out_of_range&) {
+    throw assay::Error(ASSAY_INVALID_ARGUMENT, path + ": holds a number beyond every double");
   }
   if (!document_->root.is_object())
     throw assay::Error(ASSAY_INVALID_ARGUMENT, path + ": not a JSON object");

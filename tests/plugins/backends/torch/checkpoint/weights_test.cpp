@@ -209,6 +209,9 @@ TEST_F(WeightsOf, AnIndexThatDoesNotFitItsShardsAreRefused) {
   EXPECT_EQ(error([&] { Weights(dir_.path().string()); }),
             "3 DIR/model.safetensors.index.json: weight_map names \"../one.safetensors\"; shards "
             "lie beside the index");
+  write_bytes(index, R"({"weight_map":{"a":1e999}})");
+  EXPECT_EQ(error([&] { Weights(dir_.path().string()); }),
+            "3 DIR/model.safetensors.index.json: holds a number beyond every double");
   write_bytes(index, "{}");
   EXPECT_EQ(error([&] { Weights(dir_.path().string()); }),
             "3 DIR/model.safetensors.index.json: weight_map: expected a table of texts");

@@ -19,6 +19,7 @@ using Json = nlohmann::json;
 
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // the limit of the reference implementation
 constexpr std::uint64_t kLengthBytes = 8;
+constexpr int kMaxHeaderDepth = 3;  // the header, a tensor, its shape's sizes
 
 struct DtypeBits {
   const char* name;
@@ -96,6 +97,8 @@ Json parse_header(const std::string& path, std::string_view text) {
         !seen.insert(parsed.get<std::string>()).second && duplicate.empty()) {
       duplicate = parsed.get<std::string>();
     }
+    if (depth > kMaxHeaderDepth)
+      refuse(path, "the header nests deeper than a tensor's shape; expected a safetensors file");
     return true;
   };
   Json header;

@@ -131,6 +131,12 @@ TEST_F(Safetensors, WithANumberBeyondEveryDoubleIsRefused) {
             "safetensors file");
 }
 
+TEST_F(Safetensors, WithAHeaderThatNestsIsRefused) {
+  EXPECT_EQ(error_of_header("{\"a\":{\"shape\":" + std::string(1'000'000, '['), 0),
+            "3 m.safetensors: the header nests deeper than a tensor's shape; expected a "
+            "safetensors file");
+}
+
 TEST_F(Safetensors, WithADuplicateNameIsRefused) {
   EXPECT_EQ(
       error_of_header(

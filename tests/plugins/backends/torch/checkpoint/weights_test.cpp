@@ -212,6 +212,10 @@ TEST_F(WeightsOf, AnIndexThatDoesNotFitItsShardsAreRefused) {
   write_bytes(index, R"({"weight_map":{"a":1e999}})");
   EXPECT_EQ(error([&] { Weights(dir_.path().string()); }),
             "3 DIR/model.safetensors.index.json: holds a number beyond every double");
+  write_bytes(index,
+              R"({"weight_map":)" + std::string(100'000, '[') + std::string(100'000, ']') + "}");
+  EXPECT_EQ(error([&] { Weights(dir_.path().string()); }),
+            "3 DIR/model.safetensors.index.json: nests deeper than 100 levels");
   write_bytes(index, "{}");
   EXPECT_EQ(error([&] { Weights(dir_.path().string()); }),
             "3 DIR/model.safetensors.index.json: weight_map: expected a table of texts");

@@ -164,8 +164,9 @@ struct Torch : assay::Backend {
     assay_torch::answer(*decoder_, batch.raw(), sink.raw(), schedule_);
   }
 
-  /// Weights in the dtype, the chunks of the output layer (logits and log-probabilities), and what is
-  /// generated behind. Below float32 the largest matrix, and a chunk of logits, exist widened too.
+  /// Weights in the dtype, the chunks of the output layer (logits and log-probabilities), and what
+  /// is generated behind. Below float32 the largest matrix, and a chunk of logits, exist widened
+  /// too.
   static void estimate(const assay::Context& context, const assay_job& job, assay_resources& need) {
     const std::string dir(assay::view_of(job.model_dir));
     const assay_torch::DecoderSpec spec = assay_torch::read_spec(dir);
@@ -175,18 +176,18 @@ struct Torch : assay::Backend {
     const auto embedding = static_cast<std::uint64_t>(spec.vocab * spec.embedding_width);
     need.host_bytes = size * (assay_torch::Weights(dir).values() + chunk) + 4 * chunk;
     if (size < 4) need.host_bytes += 4 * (embedding + chunk);
-    if ((job.want & ASSAY_CAP_GENERATE) != 0) need.host_bytes += cache_need(context, job, spec);
+    if ((job.want & ASSAY_CAP_GENERATE) != 0)
+      need.host_bytes += cache_need(context, job, spec, size);
   }
 
  private:
-  /// Elements of 4 bytes: a narrower dtype needs less.
   static std::uint64_t cache_need(const assay::Context& context, const assay_job& job,
-                                  const assay_torch::DecoderSpec& spec) {
+                                  const assay_torch::DecoderSpec& spec, std::uint64_t value_bytes) {
     const auto sequences = static_cast<std::uint64_t>(context.integer("batch_sequences"));
     const auto longest = static_cast<std::uint64_t>(spec.max_context);
     const std::uint64_t tokens = job.context == 0 ? longest : std::min(job.context, longest);
-    const auto token_bytes =
-        static_cast<std::uint64_t>(assay_torch::cache_bytes_per_token(spec, 4));
+    const auto token_bytes = static_cast<std::uint64_t>(
+        assay_torch::cache_bytes_per_token(spec, static_cast<std::int64_t>(value_bytes)));
     return std::min(context.size("cache_bytes"), sequences * tokens * token_bytes);
   }
 

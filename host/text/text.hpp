@@ -119,7 +119,13 @@ struct ChatTurn {
 };
 
 /// A model's own chat template, rendered as transformers renders it: lenient undefined, blocks
-/// trimmed, with raise_exception, strftime_now, bos_token and eos_token.
+/// trimmed, loop controls, raise_exception, the special tokens the model names (bos_token ...),
+/// tools and documents there but none.
+///
+/// Differs from it: strftime_now is not defined, as a prompt with today's date would give another
+/// result every day, so templates that ask for it fall back on the date they hold (Llama 3.1:
+/// 26 Jul 2024), and those that do not ask fail; a filter or test that does not exist is refused at
+/// once; as Template in the other points. A rendering ends after 500,000 instructions.
 ///
 /// Source   transformers 5.23, utils/chat_template_utils.py
 /// Threads  [any-thread] all const functions may run at once

@@ -79,6 +79,17 @@ assay_error no_error() {
   return error;
 }
 
+/// An option's default as the host would give it. Sizes: whole MiB or GiB only.
+Json value_of(const assay_option& option) {
+  const Json written = Json::parse(option.fallback);
+  if (option.type != ASSAY_SIZE || !written.is_string()) return written;
+  const auto text = written.get<std::string>();
+  const int shift = text.ends_with("GiB") ? 30 : 20;
+  if (shift == 20 && !text.ends_with("MiB"))
+    throw std::invalid_argument(std::string(option.name) + ": not a size in MiB or GiB: " + text);
+  return std::stoll(text) << shift;
+}
+
 Said said_of(assay_status status, const assay_error& error) {
   if (status == ASSAY_OK) return {};
   return {status, error.where, error.text};
@@ -310,13 +321,26 @@ Component::Component(const std::string& name)
 
 Component::~Component() { constants_->destroy(self_); }
 
-Said Component::create(const Json& options) {
+void Component::configure(const Json& options) {
   Json& values = host_->config.values = Json::object();
   for (std::uint64_t i = 0; i < constants_->n_options; ++i) {
     const assay_option& option = *constants_->options[i];
-    if (option.fallback != nullptr) values[option.name] = Json::parse(option.fallback);
+    if (option.fallback != nullptr) values[option.name] = value_of(option);
   }
   values.update(options);
+}
+
+Said Component::estimate(const Json& options, const assay_job& job, assay_resources& need) {
+  configure(options);
+  need.struct_size = sizeof need;
+  assay_error error = no_error();
+  const assay_status status =
+      api<assay_backend_v1>().estimate(&host_->table, &host_->config, &job, &need, &error);
+  return said_of(status, error);
+}
+
+Said Component::create(const Json& options) {
+  configure(options);
   assay_error error = no_error();
   const assay_status status =
       constants_->create(&host_->table, &host_->config, &host_->resources, &self_, &error);

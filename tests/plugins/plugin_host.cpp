@@ -68,6 +68,17 @@ assay_error no_error() {
   return error;
 }
 
+/// An option's default as the host would give it. Sizes: whole MiB or GiB only.
+Json value_of(const assay_option& option) {
+  const Json written = Json::parse(option.fallback);
+  if (option.type != ASSAY_SIZE || !written.is_string()) return written;
+  const auto text = written.get<std::string>();
+  const int shift = text.ends_with("GiB") ? 30 : 20;
+  if (shift == 20 && !text.ends_with("MiB"))
+    throw std::invalid_argument(std::string(option.name) + ": not a size in MiB or GiB: " + text);
+  return std::stoll(text) << shift;
+}
+
 Said said_of(assay_status status, const assay_error& error) {
   if (status == ASSAY_OK) return {};
   return {status, error.where, error.text};
@@ -296,7 +307,7 @@ Said Component::create(const Json& options) {
   Json& values = host_->config.values = Json::object();
   for (std::uint64_t i = 0; i < constants_->n_options; ++i) {
     const assay_option& option = *constants_->options[i];
-    if (option.fallback != nullptr) values[option.name] = Json::parse(option.fallback);
+    if (option.fallback != nullptr) values[option.name] = value_of(option);
   }
   values.update(options);
   assay_error error = no_error();

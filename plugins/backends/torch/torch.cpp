@@ -13,7 +13,7 @@
 #include "decoder/load.hpp"
 #include "quantize/nf4.hpp"
 #include "quantize/simulation.hpp"
-#include "schedule/score.hpp"
+#include "schedule/answer.hpp"
 
 namespace {
 
@@ -95,7 +95,8 @@ at::Device device_of(const assay_device& device) {
 struct Torch : assay::Backend {
   static constexpr assay::Info info{"assay/torch", "1.0.0",
                                     "Decoder checkpoints in the Hugging Face form, on libtorch",
-                                    ASSAY_CAP_SCORE | ASSAY_CAP_LOGITS | ASSAY_CAP_DETERMINISTIC};
+                                    ASSAY_CAP_SCORE | ASSAY_CAP_LOGITS | ASSAY_CAP_GENERATE |
+                                        ASSAY_CAP_STREAMS | ASSAY_CAP_DETERMINISTIC};
   static constexpr assay::Option options[] = {
       assay::choice("dtype", "\"float32\"", kDtypes,
                     "What weights are rounded to and computed with; auto: what config.json says. "
@@ -103,6 +104,12 @@ struct Torch : assay::Backend {
       assay::integer("batch_tokens", "4096",
                      "The most tokens of one forward pass; a longer request is a pass of its own.")
           .in(1, 1 << 24),
+      assay::integer("batch_sequences", "32", "The most sequences that generate together.")
+          .in(1, 1 << 16),
+      assay::size("cache_bytes", "\"1GiB\"",
+                  "The most memory for keys and values of generated sequences; where it is short "
+                  "fewer generate together.")
+          .in(1, 0x1p50),
       assay::choice("simulate.method", nullptr, kMethods,
                     "Round the blocks' linear layers on load: rtn (round to nearest) or nf4. "
                     "Without a simulate table: no rounding.")
@@ -125,7 +132,10 @@ struct Torch : assay::Backend {
 
   explicit Torch(assay::Context context)
       : context_(std::move(context)),
-        batch_tokens_(context_.integer("batch_tokens")),
+        schedule_{.pass_tokens = context_.integer("batch_tokens"),
+                  .sequences = context_.integer("batch_sequences"),
+                  .cache_bytes = context_.integer("cache_bytes"),
+                  .cancelled = [this] { return context_.cancelled(); }},
         simulation_(read_simulation(context_)),
         device_(device_of(context_.resources().device)) {}
 
@@ -150,9 +160,7 @@ struct Torch : assay::Backend {
   void run(const assay::Batch& batch, assay::Sink& sink) {
     const c10::InferenceMode guard;
     use_granted_threads();
-    assay_torch::score(
-        *decoder_, batch.raw(), sink.raw(),
-        {.pass_tokens = batch_tokens_, .cancelled = [this] { return context_.cancelled(); }});
+    assay_torch::answer(*decoder_, batch.raw(), sink.raw(), schedule_);
   }
 
   /// Weights in the dtype, and the chunks of the output layer: logits and log-probabilities. Below
@@ -175,7 +183,7 @@ struct Torch : assay::Backend {
   }
 
   assay::Context context_;
-  std::int64_t batch_tokens_;
+  assay_torch::ScheduleSettings schedule_;
   std::optional<assay_torch::Simulation> simulation_;
   at::Device device_;
   std::optional<assay_torch::Decoder> decoder_;

@@ -16,7 +16,8 @@ struct CacheLayer {
   at::Tensor keys, values;
 };
 
-/// Room for `slots` sequences of at most `capacity` tokens each.
+/// Room for `slots` sequences of at most `capacity` tokens each. Behind a slot's tokens lie zeros:
+/// what is masked must be finite.
 struct KvCache {
   std::int64_t slots = 0, capacity = 0;
   std::vector<CacheLayer> layers;
@@ -24,5 +25,14 @@ struct KvCache {
 
 KvCache make_cache(const DecoderSpec& spec, std::int64_t slots, std::int64_t capacity,
                    const at::TensorOptions& options);
+
+/// A slot and how many of its tokens may have been written.
+struct SlotUse {
+  std::int64_t slot = 0, tokens = 0;
+};
+
+/// Ends the sequence in a slot. That of the last slot takes its place, so that the slots in use
+/// follow one another, and the last one is empty again.
+void close_slot(KvCache& cache, const SlotUse& closed, const SlotUse& last);
 
 }  // namespace assay_torch

@@ -4,10 +4,18 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
 namespace assay_torch {
+
+struct ScheduleSettings {
+  std::int64_t pass_tokens = 4096;                   ///< the most tokens of one forward pass
+  std::int64_t sequences = 32;                       ///< the most that generate together
+  std::int64_t cache_bytes = std::int64_t{1} << 30;  ///< the most for keys and values of those
+  std::function<bool()> cancelled = {};              ///< asked before each pass
+};
 
 enum class Order {
   kLongestFirst,  ///< neighbours have similar lengths, and memory peaks at the start

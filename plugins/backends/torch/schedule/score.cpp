@@ -2,19 +2,17 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/index_select.h>
-#include <c10/util/Exception.h>
 
 #include <algorithm>
-#include <assay/error.hpp>
 #include <chrono>
 #include <cmath>
 #include <limits>
-#include <new>
 #include <string>
-#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "decoder/head.hpp"
+#include "schedule/request.hpp"
 #include "schedule/schedule.hpp"
 
 namespace assay_torch {
@@ -22,23 +20,7 @@ namespace {
 
 constexpr std::uint32_t kScores = ASSAY_WANT_LOGPROBS | ASSAY_WANT_GREEDY;
 
-void fail(const assay_result_sink& sink, std::uint64_t id, assay_status code,
-          std::string_view text) {
-  assay_error error{};
-  error.struct_size = sizeof error;
-  assay::put(&error, code, "", text);
-  sink.done(sink.ctx, id, &error, nullptr);
-}
-
-/// What is wrong with a request, or OK and an empty text.
-struct Verdict {
-  assay_status code = ASSAY_OK;
-  std::string text;
-};
-
 Verdict check(const DecoderSpec& spec, const assay_request& request) {
-  if (request.kind != ASSAY_REQ_SCORE)
-    return {ASSAY_UNIMPLEMENTED, "assay/torch answers score requests only"};
   if (request.first < 1 || request.first > request.n_tokens) {
     return {ASSAY_INVALID_ARGUMENT,
             "first must be between 1 and the " + std::to_string(request.n_tokens) +
@@ -49,14 +31,7 @@ Verdict check(const DecoderSpec& spec, const assay_request& request) {
                                         " tokens, the model's context holds " +
                                         std::to_string(spec.max_context)};
   }
-  for (std::uint64_t i = 0; i < request.n_tokens; ++i) {
-    if (request.tokens[i] < 0 || request.tokens[i] >= spec.vocab) {
-      return {ASSAY_INVALID_ARGUMENT,
-              "token " + std::to_string(request.tokens[i]) + " at position " + std::to_string(i) +
-                  " is outside the vocabulary of " + std::to_string(spec.vocab)};
-    }
-  }
-  return {};
+  return check_tokens(spec, request);
 }
 
 std::int64_t fed(const assay_request& request) {
@@ -186,7 +161,7 @@ class PassRunner {
         return fail(sink_, request.id, ASSAY_INTERNAL,
                     "the log-probability of the token at position " +
                         std::to_string(request.first + static_cast<std::uint64_t>(bad - logprobs)) +
-                        " is not finite: the model overflows float32 on this text");
+                        " is not finite: the model overflows its dtype on this text");
       }
       const std::uint8_t* greedy = nullptr;
       if ((request.want & ASSAY_WANT_GREEDY) != 0) {
@@ -213,20 +188,13 @@ class PassRunner {
   std::size_t answered_ = 0;
 };
 
-bool is_out_of_memory(const c10::Error& error) {
-  return dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr ||
-         std::string_view(error.what_without_backtrace()).find("can't allocate memory") !=
-             std::string_view::npos;
-}
-
 void run_pass(const Decoder& decoder, const std::vector<const assay_request*>& requests,
               const assay_result_sink& sink) {
   PassRunner runner(decoder, sink);
   try {
     return runner.run(requests);
-  } catch (const c10::Error& error) {
+  } catch (const std::exception& error) {
     if (!is_out_of_memory(error)) throw;
-  } catch (const std::bad_alloc&) {
   }
   std::int64_t tokens = 0;
   for (const assay_request* request : requests) tokens += fed(*request);
@@ -236,26 +204,12 @@ void run_pass(const Decoder& decoder, const std::vector<const assay_request*>& r
   }
 }
 
-}  // namespace
-
-void score(const Decoder& decoder, const assay_batch& batch, const assay_result_sink& sink,
-           const ScoreSettings& settings) {
-  std::vector<const assay_request*> requests;
+void run_all(const Decoder& decoder, const std::vector<const assay_request*>& requests,
+             std::uint32_t flags, const assay_result_sink& sink, const ScheduleSettings& settings) {
+  const bool is_ordered = (flags & ASSAY_BATCH_ORDERED) != 0;
+  const bool is_together = (flags & ASSAY_BATCH_TOGETHER) != 0;
   std::vector<std::int64_t> lengths;
-  for (std::uint64_t i = 0; i < batch.n; ++i) {
-    const assay_request& request = *ASSAY_REQUEST(&batch, i);
-    const Verdict verdict = check(decoder.spec, request);
-    if (verdict.code != ASSAY_OK) {
-      fail(sink, request.id, verdict.code, verdict.text);
-    } else if (request.first == request.n_tokens) {
-      sink.done(sink.ctx, request.id, nullptr, nullptr);
-    } else {
-      requests.push_back(&request);
-      lengths.push_back(fed(request));
-    }
-  }
-  const bool is_ordered = (batch.flags & ASSAY_BATCH_ORDERED) != 0;
-  const bool is_together = (batch.flags & ASSAY_BATCH_TOGETHER) != 0;
+  for (const assay_request* request : requests) lengths.push_back(fed(*request));
   const auto passes = plan_passes(
       lengths, is_together ? std::numeric_limits<std::int64_t>::max() : settings.pass_tokens,
       is_ordered ? Order::kAsGiven : Order::kLongestFirst);
@@ -270,6 +224,29 @@ void score(const Decoder& decoder, const assay_batch& batch, const assay_result_
       run_pass(decoder, members, sink);
     }
   }
+}
+
+}  // namespace
+
+void score(const Decoder& decoder, const assay_batch& batch, const assay_result_sink& sink,
+           const ScheduleSettings& settings) {
+  std::vector<const assay_request*> requests;
+  for (std::uint64_t i = 0; i < batch.n; ++i) {
+    const assay_request& request = *ASSAY_REQUEST(&batch, i);
+    const Verdict verdict = check(decoder.spec, request);
+    if (verdict.code == ASSAY_OK && request.first < request.n_tokens) {
+      requests.push_back(&request);
+      continue;
+    }
+    if ((batch.flags & ASSAY_BATCH_ORDERED) != 0)
+      run_all(decoder, std::exchange(requests, {}), batch.flags, sink, settings);
+    if (verdict.code != ASSAY_OK) {
+      fail(sink, request.id, verdict.code, verdict.text);
+    } else {
+      sink.done(sink.ctx, request.id, nullptr, nullptr);
+    }
+  }
+  run_all(decoder, requests, batch.flags, sink, settings);
 }
 
 }  // namespace assay_torch

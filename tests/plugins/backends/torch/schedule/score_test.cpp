@@ -29,13 +29,13 @@ class ScoreTiny : public ::testing::Test {
     const std::string dir = dir_.path().string();
     decoder_ = load_model(read_spec(dir), Weights(dir), std::nullopt, at::kCPU).decoder;
   }
-  Recorder run(Requests& requests, std::uint32_t flags = 0, ScoreSettings settings = {}) {
+  Recorder run(Requests& requests, std::uint32_t flags = 0, ScheduleSettings settings = {}) {
     Recorder recorder;
     run_into(recorder, requests, flags, std::move(settings));
     return recorder;
   }
   void run_into(Recorder& recorder, Requests& requests, std::uint32_t flags = 0,
-                ScoreSettings settings = {}) {
+                ScheduleSettings settings = {}) {
     const auto sink = recorder.sink();
     score(decoder_, requests.batch(flags), sink, settings);
   }
@@ -134,8 +134,6 @@ TEST_F(ScoreTiny, RefusesBadRequestsOneByOneAndScoresTheRest) {
   requests.add({1, 2, 3}, 0);
   requests.add({1, 2, 3}, 4);
   requests.add({1, 2, 3, 4, 5, 0, 1, 2, 3, 4}, 1);
-  requests.add({1, 2}, 1);
-  requests.requests_.back().kind = ASSAY_REQ_GENERATE;
   requests.add({1, 2, 3, 4, 5, 0, 1, 2, 3}, 1);
   Recorder got = run(requests);
   EXPECT_EQ(got[1].failure, "3 token 6 at position 2 is outside the vocabulary of 6");
@@ -143,10 +141,9 @@ TEST_F(ScoreTiny, RefusesBadRequestsOneByOneAndScoresTheRest) {
   EXPECT_EQ(got[3].failure, "3 first must be between 1 and the 3 tokens of the request, got 0");
   EXPECT_EQ(got[4].failure, "3 first must be between 1 and the 3 tokens of the request, got 4");
   EXPECT_EQ(got[5].failure, "3 the request feeds 9 tokens, the model's context holds 8");
-  EXPECT_EQ(got[6].failure, "12 assay/torch answers score requests only");
-  EXPECT_EQ(got[7].failure, "");
-  EXPECT_EQ(got[7].logprobs.size(), 8U);
-  for (std::uint64_t id = 1; id <= 7; ++id) EXPECT_EQ(got[id].times_done, 1);
+  EXPECT_EQ(got[6].failure, "");
+  EXPECT_EQ(got[6].logprobs.size(), 8U);
+  for (std::uint64_t id = 1; id <= 6; ++id) EXPECT_EQ(got[id].times_done, 1);
 }
 
 TEST_F(ScoreTiny, CancelledBetweenPassesAnswersWhatIsLeft) {
@@ -170,6 +167,15 @@ TEST_F(ScoreTiny, AnswersInTheGivenOrderWhenTheBatchIsOrdered) {
               ElementsAre(1, 2, 3));
 }
 
+TEST_F(ScoreTiny, RefusalsKeepTheirPlaceWhenTheBatchIsOrdered) {
+  Requests requests;
+  requests.add({1, 2}, 1);
+  requests.add({1, 99}, 1);
+  requests.add({1, 2}, 2);
+  requests.add({1, 2}, 1);
+  EXPECT_THAT(run(requests, ASSAY_BATCH_ORDERED).done_order_, ElementsAre(1, 2, 3, 4));
+}
+
 TEST_F(ScoreTiny, StopsSendingWhenTheSinkWantsNoMore) {
   Requests requests;
   requests.add({1, 2, 3}, 1, ASSAY_WANT_LOGPROBS | ASSAY_WANT_LOGITS);
@@ -182,7 +188,7 @@ TEST_F(ScoreTiny, StopsSendingWhenTheSinkWantsNoMore) {
 }
 
 TEST_F(ScoreTiny, AnOverflowIsAFailureNotANumber) {
-  decoder_.final_norm.fill_(3e38F);
+  decoder_.final_norm.weight.fill_(3e38F);
   Requests requests;
   requests.add({1, 2, 3}, 1);
   EXPECT_EQ(run(requests)[1].failure,

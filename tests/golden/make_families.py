@@ -160,7 +160,8 @@ FAMILIES = {
                 "rotary_emb_base": 10000, "use_parallel_residual": True, "torch_dtype": "float16",
                 "tie_word_embeddings": False},
         off={"residual": {"use_parallel_residual": False}, "rotary_pct": {"rotary_pct": 0.5},
-             "activation": {"hidden_act": "silu"}, "biases": zero_biases}, dtypes=["float16"]),
+             "activation": {"hidden_act": "silu"}, "biases": zero_biases}, dtypes=["float16"],
+        head="embed_out.weight"),  # as published; transformers 5 calls it lm_head
     "gpt-neox-sequential": dict(
         config={"architectures": ["GPTNeoXForCausalLM"], "model_type": "gpt_neox", **SHAPE, "num_attention_heads": 2,
                 "hidden_act": "gelu_fast", "layer_norm_eps": 1e-5, "max_position_embeddings": 64,
@@ -251,10 +252,12 @@ def greedy(folder, prompt, use_cache):
 def save_weights(folder, family, model):
     state = model.state_dict()
     if model.config.tie_word_embeddings:
-        del state["embed_out.weight" if "embed_out.weight" in state else "lm_head.weight"]
+        del state["lm_head.weight"]
     config = family["config"]
     dtype = getattr(torch, config.get("dtype") or config.get("torch_dtype") or "float32")
     state = {name.removeprefix(family.get("prefix", "\0")): value.to(dtype).contiguous() for name, value in state.items()}
+    if "head" in family:
+        state[family["head"]] = state.pop("lm_head.weight")
     if "prefix" in family:
         for layer in range(model.config.n_layer):
             state[f"h.{layer}.attn.bias"] = torch.ones(1, 1, 64, 64, dtype=torch.uint8).tril()

@@ -27,7 +27,8 @@ class Loader {
         weights_(weights),
         simulation_(simulation),
         options_(options),
-        root_(find_root()) {}
+        root_(find_root()),
+        head_(find_head()) {}
 
   LoadedModel load();
 
@@ -35,6 +36,7 @@ class Loader {
   enum class Rounding { kNever, kSimulated };
 
   std::string find_root() const;
+  std::string find_head() const;
   std::string block_name(std::int64_t layer) const;
   bool is_skipped(const std::string& module) const;
   std::uint64_t bits_of(const std::string& name) const;
@@ -59,7 +61,7 @@ class Loader {
   const Weights& weights_;
   const std::optional<Simulation>& simulation_;
   const at::TensorOptions options_;
-  const std::string root_;
+  const std::string root_, head_;
   std::set<std::string> read_;
   std::uint64_t parameters_ = 0, stored_bits_ = 0;
 };
@@ -100,6 +102,13 @@ std::string Loader::find_root() const {
   return names_.roots.front();
 }
 
+std::string Loader::find_head() const {
+  for (const std::string& head : names_.heads) {
+    if (weights_.holds(head + ".weight")) return head;
+  }
+  return names_.heads.front();
+}
+
 std::string Loader::block_name(std::int64_t layer) const {
   return root_ + names_.blocks + std::to_string(layer) + ".";
 }
@@ -107,7 +116,7 @@ std::string Loader::block_name(std::int64_t layer) const {
 /// The pattern lm_head means the output layer, whatever the file calls it.
 bool Loader::is_skipped(const std::string& module) const {
   return skipped_by(*simulation_, module).has_value() ||
-         (module == names_.head && skipped_by(*simulation_, "lm_head").has_value());
+         (module == head_ && skipped_by(*simulation_, "lm_head").has_value());
 }
 
 std::uint64_t Loader::bits_of(const std::string& name) const {
@@ -237,12 +246,12 @@ void Loader::load_ends(Decoder& decoder) {
   const std::string embedding = root_ + names_.embedding;
   if (!spec_.is_tied) {
     decoder.embedding = matrix(embedding, spec_.vocab, width);
-    decoder.head = linear("", {{{names_.head, spec_.vocab}}}, width);
+    decoder.head = linear("", {{{head_, spec_.vocab}}}, width);
   } else {
     // Savers keep one of the two names, and not always the same one.
-    const std::string head = names_.head + ".weight";
+    const std::string head = head_ + ".weight";
     const bool only_head = !weights_.holds(embedding + ".weight") && weights_.holds(head);
-    decoder.embedding = matrix(only_head ? names_.head : embedding, spec_.vocab, width);
+    decoder.embedding = matrix(only_head ? head_ : embedding, spec_.vocab, width);
     decoder.head = std::make_unique<Dense>(decoder.embedding);
     read_.insert(head);
   }
@@ -260,7 +269,7 @@ void Loader::load_ends(Decoder& decoder) {
 
 void Loader::check_skip() const {
   if (!simulation_) return;
-  std::vector<std::string> modules = {root_ + names_.embedding, names_.head};
+  std::vector<std::string> modules = {root_ + names_.embedding, head_};
   const BlockNames& block = names_.block;
   for (std::int64_t layer = 0; layer < spec_.layers; ++layer) {
     for (const LinearNames* linear :
@@ -273,8 +282,8 @@ void Loader::check_skip() const {
     const auto hit = [&](const std::string& module) { return matches(pattern, module); };
     if (!hit("lm_head") && std::none_of(modules.begin(), modules.end(), hit)) {
       throw assay::Error(ASSAY_INVALID_ARGUMENT, "simulate.skip",
-                         "\"" + pattern + "\" matches no module; modules are named like " +
-                             names_.head + ", " + modules[2] + " or " + modules.back());
+                         "\"" + pattern + "\" matches no module; modules are named like " + head_ +
+                             ", " + modules[2] + " or " + modules.back());
     }
   }
 }

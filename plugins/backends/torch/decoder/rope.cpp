@@ -131,6 +131,12 @@ bool is_same_rope(const RopeSpec& rope, std::int64_t length, std::int64_t other_
   return true;
 }
 
+bool is_cache_outgrown(const DecoderSpec& spec, std::int64_t cached, std::int64_t length) {
+  return std::any_of(spec.ropes.begin(), spec.ropes.end(), [&](const RopeSpec& rope) {
+    return rope.scaling == RopeScaling::kLongrope && !is_same_rope(rope, cached, length);
+  });
+}
+
 RopeTable make_rope_table(const RopeSpec& rope, std::span<const Segment> segments,
                           const at::Tensor& positions, at::ScalarType dtype) {
   const auto angles = angles_of(rope, segments, positions).unsqueeze(1);

@@ -23,6 +23,12 @@ at::Tensor rope_frequencies(const RopeSpec& rope, std::int64_t length);
 /// Two sequences of these lengths turn by the same angles, so that keys of the one serve the other.
 bool is_same_rope(const RopeSpec& rope, std::int64_t length, std::int64_t other_length);
 
+/// A sequence that grows from `cached` tokens to `length` must be fed anew: LongRoPE turns the keys
+/// of short and of long sequences differently. Dynamic scaling keeps the keys it has.
+///
+/// Source   transformers 5.23, Phi3ForCausalLM.prepare_inputs_for_generation
+bool is_cache_outgrown(const DecoderSpec& spec, std::int64_t cached, std::int64_t length);
+
 /// Shapes   cos, sin [tokens, 1, dim / 2] in the compute dtype
 struct RopeTable {
   at::Tensor cos, sin;

@@ -43,7 +43,7 @@ struct RopeSpec {
   double low_freq_factor = 0, high_freq_factor = 0;  ///< Llama 3
   double beta_fast = 0, beta_slow = 0;               ///< YaRN
   bool is_truncated = true;  ///< YaRN: the ramp begins and ends on a dimension
-  std::vector<double> short_factors, long_factors;  ///< LongRoPE: one for every pair
+  std::vector<double> short_factors = {}, long_factors = {};  ///< LongRoPE: one for every pair
 };
 
 /// How one layer attends.
@@ -84,9 +84,9 @@ struct BlockNames {
 
 /// What the file calls the tensors, without ".weight" and ".bias". Empty: there is no such tensor.
 struct TensorNames {
-  std::vector<std::string> roots;  ///< what stands before every name but head: the first that fits
+  std::vector<std::string> roots;  ///< what stands before every name but heads: the first that fits
   std::string embedding, positions, project_in, project_out, blocks, final_norm;
-  std::string head;
+  std::vector<std::string> heads;  ///< the output layer: the first that is there
   BlockNames block;
   std::vector<std::string> ignored;  ///< ends of the names of tensors that follow from config.json
 };

@@ -13,7 +13,7 @@ TensorNames names_of(const DecoderSpec& spec) {
   names.positions = "wpe";
   names.blocks = "h.";
   names.final_norm = "ln_f";
-  names.head = "lm_head";
+  names.heads = {"lm_head"};
   names.ignored = {".attn.bias", ".attn.masked_bias"};  // the causal mask
   names.block.attention_norm = "ln_1";
   names.block.mlp_norm = "ln_2";

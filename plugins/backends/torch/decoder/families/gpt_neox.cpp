@@ -11,7 +11,7 @@ TensorNames names_of(const DecoderSpec& spec, bool has_attention_bias) {
   names.embedding = "embed_in";
   names.blocks = "layers.";
   names.final_norm = "final_layer_norm";
-  names.head = "embed_out";
+  names.heads = {"embed_out", "lm_head"};
   // The causal mask, and what follows from rotary_pct.
   names.ignored = {".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"};
   names.block.attention_norm = "input_layernorm";

@@ -14,7 +14,7 @@ TensorNames gated_names(const DecoderSpec& spec) {
   names.embedding = "embed_tokens";
   names.blocks = "layers.";
   names.final_norm = "norm";
-  names.head = "lm_head";
+  names.heads = {"lm_head"};
   // Old exporters stored the rotary frequencies.
   names.ignored = {".rotary_emb.inv_freq"};
   names.block.attention_norm = "input_layernorm";

@@ -14,7 +14,7 @@ TensorNames names_of(const DecoderSpec& spec, bool has_bias) {
     names.project_out = "project_out";
   }
   names.blocks = "layers.";
-  names.head = "lm_head";
+  names.heads = {"lm_head"};
   names.ignored = {"decoder.version"};
   names.block.attention_norm = "self_attn_layer_norm";
   names.block.mlp_norm = "final_layer_norm";

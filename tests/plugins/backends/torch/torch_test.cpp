@@ -107,6 +107,23 @@ TEST_F(TorchPlugin, CountsTheBitsOfWhatItSimulates) {
                    (120 * 4 + 7 * 32 + 36 * 32) / 156.0);
 }
 
+TEST_F(TorchPlugin, ComputesInTheDtypeAskedFor) {
+  EXPECT_DOUBLE_EQ(bits_per_weight({{"dtype", "bfloat16"}}), 16);
+  EXPECT_DOUBLE_EQ(bits_per_weight({{"dtype", "float16"}}), 16);
+  Component component("assay/torch");
+  ASSERT_TRUE(component.create({{"dtype", "auto"}}).is_ok());
+  assay_model_info model{};
+  EXPECT_EQ(load(component, model),
+            "3 config.json does not say which; use a dtype instead of \"auto\"");
+  assay_torch_test::write_tiny_llama(dir_.path(), R"(, "torch_dtype": "bfloat16")");
+  EXPECT_EQ(load(component, model), "");
+  EXPECT_DOUBLE_EQ(model.bits_per_weight, 16);
+  assay_torch_test::write_tiny_llama(dir_.path(), R"(, "torch_dtype": "float8_e4m3fn")");
+  EXPECT_EQ(load(component, model),
+            "3 config.json says \"float8_e4m3fn\"; use \"float32\", \"bfloat16\" or "
+            "\"float16\"");
+}
+
 TEST_F(TorchPlugin, RefusesOptionsThatContradictEachOther) {
   EXPECT_EQ(refusal({{"simulate.method", "nf4"}, {"simulate.bits", 3}}),
             "3 simulate.bits: nf4 has 4 bits, got 3; leave bits out or use method = \"rtn\"");

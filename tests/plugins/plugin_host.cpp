@@ -303,13 +303,26 @@ Component::Component(const std::string& name)
 
 Component::~Component() { constants_->destroy(self_); }
 
-Said Component::create(const Json& options) {
+void Component::configure(const Json& options) {
   Json& values = host_->config.values = Json::object();
   for (std::uint64_t i = 0; i < constants_->n_options; ++i) {
     const assay_option& option = *constants_->options[i];
     if (option.fallback != nullptr) values[option.name] = value_of(option);
   }
   values.update(options);
+}
+
+Said Component::estimate(const Json& options, const assay_job& job, assay_resources& need) {
+  configure(options);
+  need.struct_size = sizeof need;
+  assay_error error = no_error();
+  const assay_status status =
+      api<assay_backend_v1>().estimate(&host_->table, &host_->config, &job, &need, &error);
+  return said_of(status, error);
+}
+
+Said Component::create(const Json& options) {
+  configure(options);
   assay_error error = no_error();
   const assay_status status =
       constants_->create(&host_->table, &host_->config, &host_->resources, &self_, &error);

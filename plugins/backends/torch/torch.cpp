@@ -14,6 +14,7 @@
 #include "quantize/nf4.hpp"
 #include "quantize/simulation.hpp"
 #include "schedule/answer.hpp"
+#include "schedule/generate.hpp"
 
 namespace {
 
@@ -108,7 +109,7 @@ struct Torch : assay::Backend {
           .in(1, 1 << 16),
       assay::size("cache_bytes", "\"1GiB\"",
                   "The most memory for keys and values of generated sequences; where it is short "
-                  "fewer generate together.")
+                  "fewer generate together, and a request that alone exceeds it fails.")
           .in(1, 0x1p50),
       assay::choice("simulate.method", nullptr, kMethods,
                     "Round the blocks' linear layers on load: rtn (round to nearest) or nf4. "
@@ -134,7 +135,7 @@ struct Torch : assay::Backend {
       : context_(std::move(context)),
         schedule_{.pass_tokens = context_.integer("batch_tokens"),
                   .sequences = context_.integer("batch_sequences"),
-                  .cache_bytes = context_.integer("cache_bytes"),
+                  .cache_bytes = static_cast<std::int64_t>(context_.size("cache_bytes")),
                   .cancelled = [this] { return context_.cancelled(); }},
         simulation_(read_simulation(context_)),
         device_(device_of(context_.resources().device)) {}
@@ -163,8 +164,8 @@ struct Torch : assay::Backend {
     assay_torch::answer(*decoder_, batch.raw(), sink.raw(), schedule_);
   }
 
-  /// Weights in the dtype, and the chunks of the output layer: logits and log-probabilities. Below
-  /// float32 the largest matrix, and a chunk of logits, exist widened too.
+  /// Weights in the dtype, the chunks of the output layer (logits and log-probabilities), and what
+  /// is generated behind. Below float32 the largest matrix and a chunk of logits exist widened too.
   static void estimate(const assay::Context& context, const assay_job& job, assay_resources& need) {
     const std::string dir(assay::view_of(job.model_dir));
     const assay_torch::DecoderSpec spec = assay_torch::read_spec(dir);
@@ -174,9 +175,22 @@ struct Torch : assay::Backend {
     const auto embedding = static_cast<std::uint64_t>(spec.vocab * spec.embedding_width);
     need.host_bytes = size * (assay_torch::Weights(dir).values() + chunk) + 4 * chunk;
     if (size < 4) need.host_bytes += 4 * (embedding + chunk);
+    if ((job.want & ASSAY_CAP_GENERATE) != 0)
+      need.host_bytes += cache_need(context, job, spec, size);
   }
 
  private:
+  static std::uint64_t cache_need(const assay::Context& context, const assay_job& job,
+                                  const assay_torch::DecoderSpec& spec,
+                                  std::uint64_t element_bytes) {
+    const auto sequences = static_cast<std::uint64_t>(context.integer("batch_sequences"));
+    const auto longest = static_cast<std::uint64_t>(spec.max_context);
+    const std::uint64_t tokens = job.context == 0 ? longest : std::min(job.context, longest);
+    const auto token_bytes = static_cast<std::uint64_t>(
+        assay_torch::cache_bytes_per_token(spec, static_cast<std::int64_t>(element_bytes)));
+    return std::min(context.size("cache_bytes"), sequences * tokens * token_bytes);
+  }
+
   // The count is the process's, so another instance may have changed it.
   void use_granted_threads() const {
     at::set_num_threads(static_cast<int>(std::max(context_.resources().threads, std::uint32_t{1})));

@@ -165,8 +165,7 @@ struct Torch : assay::Backend {
   }
 
   /// Weights in the dtype, the chunks of the output layer (logits and log-probabilities), and what
-  /// is generated behind. Below float32 the largest matrix, and a chunk of logits, exist widened
-  /// too.
+  /// is generated behind. Below float32 the largest matrix and a chunk of logits exist widened too.
   static void estimate(const assay::Context& context, const assay_job& job, assay_resources& need) {
     const std::string dir(assay::view_of(job.model_dir));
     const assay_torch::DecoderSpec spec = assay_torch::read_spec(dir);
@@ -182,12 +181,13 @@ struct Torch : assay::Backend {
 
  private:
   static std::uint64_t cache_need(const assay::Context& context, const assay_job& job,
-                                  const assay_torch::DecoderSpec& spec, std::uint64_t value_bytes) {
+                                  const assay_torch::DecoderSpec& spec,
+                                  std::uint64_t element_bytes) {
     const auto sequences = static_cast<std::uint64_t>(context.integer("batch_sequences"));
     const auto longest = static_cast<std::uint64_t>(spec.max_context);
     const std::uint64_t tokens = job.context == 0 ? longest : std::min(job.context, longest);
     const auto token_bytes = static_cast<std::uint64_t>(
-        assay_torch::cache_bytes_per_token(spec, static_cast<std::int64_t>(value_bytes)));
+        assay_torch::cache_bytes_per_token(spec, static_cast<std::int64_t>(element_bytes)));
     return std::min(context.size("cache_bytes"), sequences * tokens * token_bytes);
   }
 

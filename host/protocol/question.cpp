@@ -46,8 +46,9 @@ Result<ColumnOrTemplate> ColumnOrTemplate::make(const std::string& text) {
 
 Result<std::string> ColumnOrTemplate::text(const Json& record) const {
   const auto column = record.find(name_);
-  if (column != record.end() && column->is_string()) return column->get<std::string>();
-  return template_.render(record);
+  if (column == record.end()) return template_.render(record);
+  if (!column->is_null()) return text_of(*column);
+  return Failure{ASSAY_INVALID_ARGUMENT, "column \"" + name_ + "\" has no value", name_};
 }
 
 Result<Json> ColumnOrTemplate::value(const Json& record) const {

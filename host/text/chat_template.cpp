@@ -117,9 +117,9 @@ ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
 ChatTemplate::~ChatTemplate() = default;
 
 Result<ChatTemplate> ChatTemplate::open(const std::filesystem::path& model_dir) {
-  auto tokenizer_config = read_document(model_dir / "tokenizer_config.json");
+  auto tokenizer_config = read_model_json(model_dir / "tokenizer_config.json");
   if (!tokenizer_config) return std::move(tokenizer_config).error();
-  auto special_tokens_map = read_document(model_dir / "special_tokens_map.json");
+  auto special_tokens_map = read_model_json(model_dir / "special_tokens_map.json");
   if (!special_tokens_map) return std::move(special_tokens_map).error();
   auto found = find_source(model_dir, *tokenizer_config);
   if (!found) return std::move(found).error();

@@ -19,7 +19,7 @@ Result<std::string> read_file(const std::filesystem::path& path) {
   return bytes;
 }
 
-Result<Json> read_document(const std::filesystem::path& path) {
+Result<Json> read_model_json(const std::filesystem::path& path) {
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) return Json();
   auto bytes = read_file(path);

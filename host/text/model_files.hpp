@@ -17,6 +17,6 @@ Result<std::string> read_file(const std::filesystem::path& path);
 ///
 /// Fails    as read_file; ASSAY_INVALID_ARGUMENT not JSON, with the parser's line and column, or
 ///          not an object
-Result<Json> read_document(const std::filesystem::path& path);
+Result<Json> read_model_json(const std::filesystem::path& path);
 
 }  // namespace assay::host

@@ -133,6 +133,13 @@ class Translation {
   bool in_class_ = false;
 };
 
+/// PCRE2 10.42 takes the letter that a look-ahead begins with for one that is used up, and before
+/// it tries at all asks for another: (?=a)b?a would not find "a".
+std::uint32_t options_of(std::string_view pattern) {
+  const bool looks_ahead = pattern.find("(?=") != std::string_view::npos;
+  return kOptions | (looks_ahead ? PCRE2_NO_START_OPTIMIZE : 0);
+}
+
 struct Effort {
   std::uint64_t steps_left;
   std::size_t position;
@@ -180,8 +187,8 @@ Result<Regex> Regex::compile(std::string_view pattern) {
   pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
   int code = 0;
   std::size_t at = 0;
-  Code compiled(pcre2_compile(bytes_of(translation.text()), translation.text().size(), kOptions,
-                              &code, &at, context.get()));
+  Code compiled(pcre2_compile(bytes_of(translation.text()), translation.text().size(),
+                              options_of(pattern), &code, &at, context.get()));
   if (compiled == nullptr) {
     at = translation.origin(at);
     if (is_utf8_error(code)) {

@@ -13,7 +13,8 @@ namespace assay::host {
 
 /// Python's re over UTF-8: \d, \w and \s know all of Unicode, \Z is the very end, `.` stops at \n
 /// alone. Differs from it: what only Perl has is allowed, such as [[:alpha:]] and \p{L}; the flags
-/// (?a), (?L) and (?u) are not; \s leaves out U+001C to U+001F and takes U+180E.
+/// (?a), (?L) and (?u) are not; \s leaves out U+001C to U+001F and takes U+180E; \B matches an
+/// empty text; a counted repetition of what can match nothing may capture another part.
 ///
 /// A search takes at most 5,000,000 steps and 20 more for each byte of its text, counted the same
 /// on every machine.

@@ -38,7 +38,7 @@ Result<Documents> read_documents(const std::filesystem::path& dir) {
         std::pair{"special_tokens_map.json", &documents.special_tokens_map},
         std::pair{"config.json", &documents.config},
         std::pair{"generation_config.json", &documents.generation_config}}) {
-    auto found = read_document(dir / name);
+    auto found = read_model_json(dir / name);
     if (!found) return std::move(found).error();
     *document = std::move(*found);
   }

@@ -18,7 +18,7 @@ PATTERNS = (
     r"#### (\-?[0-9\.\,]+)", r"(-?[$0-9.,]{2,})|(-?[0-9]+)", r"The answer is (\-?[0-9\.\,]+).",
     r"(?i)the answer is:?\s*\(?([A-D])\)?", r"\((?P<letter>[A-Z])\)", r"\\boxed\{(.*?)\}", r"(?s)<think>.*?</think>", r"(?s).*#### ", r",", r"\$", r"\.$",
     # Empty matches and what follows them.
-    r"", r"a*", r"X*", r"x*", r"b*|X", r"(?=a)", r"(?!a)", r"\b", r"^", r"$", r"(?m)^", r"(?m)$", r"a??", r"(a*)+", r"(a*)*", r"(a)|b", r"(a)|(b)|(c)", r"((a)|(X))", r"(?:a|X)", r"(a)?", r"(a)?X", r"()", r"(|a)",
+    r"", r"a*", r"X*", r"x*", r"b*|X", r"(?=a)", r"(?!a)", r"(?=a)X?a", r"(?=[a-z])[a-z]*a", r"\b", r"^", r"$", r"(?m)^", r"(?m)$", r"a??", r"(a*)+", r"(a*)*", r"(a)|b", r"(a)|(b)|(c)", r"((a)|(X))", r"(?:a|X)", r"(a)?", r"(a)?X", r"()", r"(|a)",
     # Anchors and ends.
     r"x$", r"x\Z", r"x\n\Z", r"\Ax", r"\Aa", r"\n\Z", r"[^\n]\Z", r"end$", r"(?m)line\r?$",
     # Classes and Unicode.

@@ -37,6 +37,9 @@ class Component {
   /// Creates the instance; options by key. Call once.
   Said create(const Json& options);
 
+  /// Asks a backend what a job would need under these options; not after create.
+  Said estimate(const Json& options, const assay_job& job, assay_resources& need);
+
   void* self() const { return self_; }
   template <class Api>
   const Api& api() const {
@@ -44,6 +47,8 @@ class Component {
   }
 
  private:
+  void configure(const Json& options);
+
   struct Host;
   std::unique_ptr<Host> host_;
   const assay_component* constants_ = nullptr;
@@ -80,7 +85,7 @@ struct Measured {
 
 /// Runs a metric over rows, `batch_size` at a time.
 Measured measure(const std::string& name, const std::vector<Json>& rows,
-                 std::size_t batch_size = 1000);
+                 std::size_t batch_size = 1000, const Json& options = Json::object());
 
 /// Runs a reporter on a run document.
 Said report(const std::string& name, const Json& options, const std::string& run_json);

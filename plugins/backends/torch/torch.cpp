@@ -14,10 +14,11 @@
 #include "quantize/nf4.hpp"
 #include "quantize/simulation.hpp"
 #include "schedule/answer.hpp"
+#include "schedule/generate.hpp"
 
 namespace {
 
-constexpr const char* kDtypes[] = {"float32", nullptr};
+constexpr const char* kDtypes[] = {"float32", "bfloat16", "float16", "auto", nullptr};
 constexpr const char* kMethods[] = {"rtn", "nf4", nullptr};
 constexpr const char* kSimulateKeys[] = {"simulate.bits", "simulate.group_size",
                                          "simulate.symmetric", "simulate.skip"};
@@ -72,6 +73,17 @@ std::optional<assay_torch::Simulation> read_simulation(const assay::Context& con
   return simulation;
 }
 
+/// "auto" is what config.json says the weights are.
+at::ScalarType dtype_of(const std::string& option, const std::string& stored) {
+  const std::string& name = option == "auto" ? stored : option;
+  if (name == "float32") return at::kFloat;
+  if (name == "bfloat16") return at::kBFloat16;
+  if (name == "float16") return at::kHalf;
+  refuse("dtype", name.empty() ? "config.json does not say which; use a dtype instead of \"auto\""
+                               : "config.json says \"" + name +
+                                     "\"; use \"float32\", \"bfloat16\" or \"float16\"");
+}
+
 at::Device device_of(const assay_device& device) {
   if (device.type == 1) return at::kCPU;
   if (device.type == 2 && at::hasCUDA())
@@ -83,12 +95,13 @@ at::Device device_of(const assay_device& device) {
 
 struct Torch : assay::Backend {
   static constexpr assay::Info info{"assay/torch", "1.0.0",
-                                    "Llama checkpoints in the Hugging Face form, on libtorch",
+                                    "Decoder checkpoints in the Hugging Face form, on libtorch",
                                     ASSAY_CAP_SCORE | ASSAY_CAP_LOGITS | ASSAY_CAP_GENERATE |
                                         ASSAY_CAP_STREAMS | ASSAY_CAP_DETERMINISTIC};
   static constexpr assay::Option options[] = {
       assay::choice("dtype", "\"float32\"", kDtypes,
-                    "What weights are widened to and computed with."),
+                    "What weights are rounded to and computed with; auto: what config.json says. "
+                    "Log-probabilities are summed in float32 whatever it is."),
       assay::integer("batch_tokens", "4096",
                      "The most tokens of one forward pass; a longer request is a pass of its own.")
           .in(1, 1 << 24),
@@ -96,7 +109,7 @@ struct Torch : assay::Backend {
           .in(1, 1 << 16),
       assay::size("cache_bytes", "\"1GiB\"",
                   "The most memory for keys and values of generated sequences; where it is short "
-                  "fewer generate together.")
+                  "fewer generate together, and a request that alone exceeds it fails.")
           .in(1, 0x1p50),
       assay::choice("simulate.method", nullptr, kMethods,
                     "Round the blocks' linear layers on load: rtn (round to nearest) or nf4. "
@@ -122,7 +135,7 @@ struct Torch : assay::Backend {
       : context_(std::move(context)),
         schedule_{.pass_tokens = context_.integer("batch_tokens"),
                   .sequences = context_.integer("batch_sequences"),
-                  .cache_bytes = context_.integer("cache_bytes"),
+                  .cache_bytes = static_cast<std::int64_t>(context_.size("cache_bytes")),
                   .cancelled = [this] { return context_.cancelled(); }},
         simulation_(read_simulation(context_)),
         device_(device_of(context_.resources().device)) {}
@@ -132,8 +145,9 @@ struct Torch : assay::Backend {
     use_granted_threads();
     const std::string dir(assay::view_of(job.model_dir));
     const assay_torch::DecoderSpec spec = assay_torch::read_spec(dir);
-    assay_torch::LoadedModel loaded =
-        assay_torch::load_model(spec, assay_torch::Weights(dir), simulation_, device_);
+    const auto dtype = dtype_of(context_.text("dtype"), spec.dtype);
+    assay_torch::LoadedModel loaded = assay_torch::load_model(
+        spec, assay_torch::Weights(dir), simulation_, at::TensorOptions(device_).dtype(dtype));
     model.vocab = static_cast<std::uint32_t>(spec.vocab);
     model.max_context = static_cast<std::uint64_t>(spec.max_context);
     model.weight_bytes = (loaded.stored_bits + 7) / 8;
@@ -150,16 +164,33 @@ struct Torch : assay::Backend {
     assay_torch::answer(*decoder_, batch.raw(), sink.raw(), schedule_);
   }
 
-  /// Weights widened to float32, and the two chunks of the output layer.
-  static void estimate(const assay::Context&, const assay_job& job, assay_resources& need) {
+  /// Weights in the dtype, the chunks of the output layer (logits and log-probabilities), and what
+  /// is generated behind. Below float32 the largest matrix, and a chunk of logits, exist widened
+  /// too.
+  static void estimate(const assay::Context& context, const assay_job& job, assay_resources& need) {
     const std::string dir(assay::view_of(job.model_dir));
     const assay_torch::DecoderSpec spec = assay_torch::read_spec(dir);
     const auto chunk =
         static_cast<std::uint64_t>(assay_torch::rows_per_chunk(spec.vocab) * spec.vocab);
-    need.host_bytes = 4 * (assay_torch::Weights(dir).values() + 2 * chunk);
+    const std::uint64_t size = c10::elementSize(dtype_of(context.text("dtype"), spec.dtype));
+    const auto embedding = static_cast<std::uint64_t>(spec.vocab * spec.embedding_width);
+    need.host_bytes = size * (assay_torch::Weights(dir).values() + chunk) + 4 * chunk;
+    if (size < 4) need.host_bytes += 4 * (embedding + chunk);
+    if ((job.want & ASSAY_CAP_GENERATE) != 0)
+      need.host_bytes += cache_need(context, job, spec, size);
   }
 
  private:
+  static std::uint64_t cache_need(const assay::Context& context, const assay_job& job,
+                                  const assay_torch::DecoderSpec& spec, std::uint64_t value_bytes) {
+    const auto sequences = static_cast<std::uint64_t>(context.integer("batch_sequences"));
+    const auto longest = static_cast<std::uint64_t>(spec.max_context);
+    const std::uint64_t tokens = job.context == 0 ? longest : std::min(job.context, longest);
+    const auto token_bytes = static_cast<std::uint64_t>(
+        assay_torch::cache_bytes_per_token(spec, static_cast<std::int64_t>(value_bytes)));
+    return std::min(context.size("cache_bytes"), sequences * tokens * token_bytes);
+  }
+
   // The count is the process's, so another instance may have changed it.
   void use_granted_threads() const {
     at::set_num_threads(static_cast<int>(std::max(context_.resources().threads, std::uint32_t{1})));

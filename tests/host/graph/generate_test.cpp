@@ -257,6 +257,27 @@ help: input paths are relative to the manifest
 )");
 }
 
+TEST_F(PromptTasks, CutAfterAnyByteAnswerWithoutACrash) {
+  const std::string whole = task(R"(chat = true
+stop = ["a", "b"]
+temperature = 0.5
+top_p = 0.5
+filters = ["strip", { regex = "a(b", match = "last" }, { replace = "x", with = "" }]
+group_by = ["category", "answer"]
+[[gate]]
+task = "a"
+metric = "contains"
+group = "category=x,answer=y"
+min = 0.5
+)");
+  for (std::size_t end = std::string(kRight).size(); end <= whole.size(); ++end) {
+    const ParsedManifest parsed = read(std::string_view(whole).substr(0, end));
+    for (const Diagnostic& error : build_graph(parsed, registry_).errors) {
+      EXPECT_FALSE(render(parsed.manifest.sources, error).empty());
+    }
+  }
+}
+
 TEST_F(PromptTasks, AreWrittenOutWithEveryDefault) {
   write("tiny/chat_template.jinja", "{{ messages[0].content }}");
   const BuiltGraph built = build(std::string(kRight) + R"([task.a]

@@ -107,6 +107,15 @@ TEST(PrepareGenerate, KeepsThePromptAndEveryRightAnswer) {
   EXPECT_EQ(item.row.at("targets"), Json({"NYC", "New York"}));
 }
 
+TEST(PrepareGenerate, AColumnThatIsNoTextIsWrittenAsItStandsAndANullRefused) {
+  TaskSpec task = asking(Protocol::kGenerate);
+  task.prompt.prompts = {"q"};
+  EXPECT_EQ(text_of(only(task, {{"q", 116}, {"a", "x"}}).spans[0]), "116");
+  const auto items = prepare_all(task, {{{"q", nullptr}, {"a", "x"}}});
+  ASSERT_FALSE(items);
+  EXPECT_EQ(items.error().text, "record 0: column \"q\" has no value");
+}
+
 TEST(PrepareGenerate, ExamplesStandBeforeThePromptWithTheirFirstAnswer) {
   TaskSpec task = asking(Protocol::kGenerate);
   task.prompt.shots = 1;

@@ -219,6 +219,11 @@ TEST_F(ChatTemplateFiles, MayMarkWhatTheAssistantSays) {
       "{% generation %}ab c");
 }
 
+// The line end after a block goes, and blank space before one at the start of a line.
+TEST_F(ChatTemplateFiles, TrimBlocksAndTakeEveryLineEndForANewline) {
+  EXPECT_EQ(*rendered("a\r\n  {% if true %}\r\nb\rc {% endif %}\r\n"), "a\nb\nc ");
+}
+
 TEST_F(ChatTemplateFiles, WriteJsonAsPythonDoes) {
   EXPECT_EQ(*rendered("{{ messages|tojson }}"), R"([{"role": "user", "content": "Hello"}])");
   EXPECT_EQ(*rendered("{{ {'b': \"<ü'\", 'a': [1, 2.0]}|tojson }}"),

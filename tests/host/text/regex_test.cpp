@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <chrono>
+#include <ctime>
 #include <fstream>
 #include <stdexcept>
 #include <string>
@@ -153,11 +153,10 @@ class RegexThatBacktracks : public testing::TestWithParam<Backtracking> {};
 
 TEST_P(RegexThatBacktracks, EndsWellUnderASecondAndSaysSo) {
   const Regex regex = compiled(GetParam().pattern);
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();
   const auto matches = regex.find_all(GetParam().text);
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  // 0.3 s under the sanitizers on an idle machine, more where tests run side by side.
-  EXPECT_LT(seconds.count(), 2.0);
+  // Of the processor, as tests run side by side: 0.3 s under the sanitizers, 0.15 s without.
+  EXPECT_LT(std::clock() - start, CLOCKS_PER_SEC);
   ASSERT_FALSE(matches);
   EXPECT_EQ(matches.error().code, ASSAY_RESOURCE_EXHAUSTED);
   EXPECT_EQ(matches.error().text,

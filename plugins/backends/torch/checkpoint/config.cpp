@@ -1,5 +1,6 @@
 #include "checkpoint/config.hpp"
 
+#include <algorithm>
 #include <assay/error.hpp>
 #include <cmath>
 #include <fstream>
@@ -16,17 +17,23 @@ constexpr int kMaxDepth = 100;
 struct Config::Document {
   nlohmann::json root;
 
-  const nlohmann::json* find(std::string_view key) const {
+  /// The value, null too; nothing where the key is missing.
+  const nlohmann::json* find_given(std::string_view key) const {
     const nlohmann::json* at = &root;
     while (true) {
       const auto dot = key.find('.');
       if (!at->is_object()) return nullptr;
       const auto found = at->find(std::string(key.substr(0, dot)));
-      if (found == at->end() || found->is_null()) return nullptr;
+      if (found == at->end()) return nullptr;
       at = &*found;
       if (dot == std::string_view::npos) return at;
       key.remove_prefix(dot + 1);
     }
+  }
+
+  const nlohmann::json* find(std::string_view key) const {
+    const nlohmann::json* value = find_given(key);
+    return value == nullptr || value->is_null() ? nullptr : value;
   }
 };
 
@@ -58,7 +65,23 @@ void Config::refuse(std::string_view key, const std::string& text) const {
   throw assay::Error(ASSAY_INVALID_ARGUMENT, path_ + ": " + std::string(key) + ": " + text);
 }
 
+const Config::Document& Config::reading(std::string_view key) const {
+  read_.emplace(key);
+  return *document_;
+}
+
 bool Config::has(std::string_view key) const { return document_->find(key) != nullptr; }
+
+bool Config::is_given(std::string_view key) const { return document_->find_given(key) != nullptr; }
+
+bool Config::is_off(std::string_view key, double neutral) const {
+  const auto* value = document_->find(key);
+  if (value == nullptr || *value == false) return true;
+  return value->is_number() ? value->get<double>() == neutral
+                            : value->is_structured() && value->empty();
+}
+
+bool Config::was_read(std::string_view key) const { return read_.contains(key); }
 
 std::int64_t Config::count(std::string_view key) const {
   if (const auto value = find_count(key)) return *value;
@@ -66,7 +89,7 @@ std::int64_t Config::count(std::string_view key) const {
 }
 
 std::optional<std::int64_t> Config::find_count(std::string_view key) const {
-  const auto* value = document_->find(key);
+  const auto* value = reading(key).find(key);
   if (value == nullptr) return std::nullopt;
   if (!value->is_number_integer() || *value < 1 ||
       *value > std::numeric_limits<std::int32_t>::max()) {
@@ -75,8 +98,27 @@ std::optional<std::int64_t> Config::find_count(std::string_view key) const {
   return value->get<std::int64_t>();
 }
 
+std::optional<double> Config::find_number(std::string_view key) const {
+  const auto* value = reading(key).find(key);
+  if (value == nullptr) return std::nullopt;
+  if (!value->is_number() || !std::isfinite(value->get<double>()))
+    refuse(key, "expected a number, got " + value->dump());
+  return value->get<double>();
+}
+
+std::vector<double> Config::positives(std::string_view key) const {
+  const auto* value = reading(key).find(key);
+  if (value == nullptr) return {};
+  const auto is_positive = [](const nlohmann::json& element) {
+    return element.is_number() && element.get<double>() > 0 && std::isfinite(element.get<double>());
+  };
+  if (!value->is_array() || !std::all_of(value->begin(), value->end(), is_positive))
+    refuse(key, "expected a list of numbers above 0, got " + value->dump());
+  return value->get<std::vector<double>>();
+}
+
 std::optional<double> Config::find_positive(std::string_view key) const {
-  const auto* value = document_->find(key);
+  const auto* value = reading(key).find(key);
   if (value == nullptr) return std::nullopt;
   if (!value->is_number() || !(value->get<double>() > 0) || !std::isfinite(value->get<double>())) {
     refuse(key, "expected a number above 0, got " + value->dump());
@@ -85,21 +127,21 @@ std::optional<double> Config::find_positive(std::string_view key) const {
 }
 
 std::optional<bool> Config::find_flag(std::string_view key) const {
-  const auto* value = document_->find(key);
+  const auto* value = reading(key).find(key);
   if (value == nullptr) return std::nullopt;
   if (!value->is_boolean()) refuse(key, "expected true or false, got " + value->dump());
   return value->get<bool>();
 }
 
 std::optional<std::string> Config::find_text(std::string_view key) const {
-  const auto* value = document_->find(key);
+  const auto* value = reading(key).find(key);
   if (value == nullptr) return std::nullopt;
   if (!value->is_string()) refuse(key, "expected a text, got " + value->dump());
   return value->get<std::string>();
 }
 
 std::vector<std::string> Config::texts(std::string_view key) const {
-  const auto* value = document_->find(key);
+  const auto* value = reading(key).find(key);
   if (value == nullptr) return {};
   std::vector<std::string> out;
   if (!value->is_array()) refuse(key, "expected a list of texts, got " + value->dump());
@@ -111,7 +153,7 @@ std::vector<std::string> Config::texts(std::string_view key) const {
 }
 
 std::optional<std::int32_t> Config::find_token(std::string_view key) const {
-  const auto* value = document_->find(key);
+  const auto* value = reading(key).find(key);
   if (value == nullptr) return std::nullopt;
   const auto* token = value->is_array() && !value->empty() ? &value->front() : value;
   if (!token->is_number_integer() || *token < 0 ||
@@ -122,12 +164,23 @@ std::optional<std::int32_t> Config::find_token(std::string_view key) const {
 }
 
 std::map<std::string, std::string> Config::text_table(std::string_view key) const {
-  const auto* value = document_->find(key);
+  const auto* value = reading(key).find(key);
   std::map<std::string, std::string> out;
   if (value == nullptr || !value->is_object()) refuse(key, "expected a table of texts");
   for (const auto& [name, text] : value->items()) {
     if (!text.is_string()) refuse(key, "expected a text for \"" + name + "\", got " + text.dump());
     out[name] = text.get<std::string>();
+  }
+  return out;
+}
+
+std::vector<std::string> Config::keys(std::string_view table) const {
+  const auto* value = reading(table).find(table);
+  if (value == nullptr) return {};
+  if (!value->is_object()) refuse(table, "expected a table, got " + value->dump());
+  std::vector<std::string> out;
+  for (const auto& [name, element] : value->items()) {
+    if (!element.is_null()) out.push_back(name);
   }
   return out;
 }

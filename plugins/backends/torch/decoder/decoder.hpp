@@ -9,37 +9,48 @@
 #include <vector>
 
 #include "decoder/attention.hpp"
-#include "decoder/rope.hpp"
 #include "decoder/spec.hpp"
 #include "linear/linear.hpp"
 
 namespace assay_torch {
 
+/// Undefined where the model has no such norm.
+///
+/// Shapes   weight, bias [hidden] or [head_dim]; the weight of kRmsPlusOne holds 1 + w, float32
+struct Norm {
+  at::Tensor weight, bias;
+};
+
 /// The weights of one block. Projections that read the same input are one matrix, their rows one
 /// behind the other.
 struct Block {
-  at::Tensor attention_norm, mlp_norm;  ///< [hidden]
+  Norm attention_norm, attention_exit_norm, mlp_norm, mlp_exit_norm;
+  Norm query_norm, key_norm;  ///< over each head, before the rope
   std::unique_ptr<Linear> query_key_value;
   std::unique_ptr<Linear> output;
-  std::unique_ptr<Linear> gate_up;
+  std::unique_ptr<Linear> gate_up;  ///< up alone where the MLP is not gated
   std::unique_ptr<Linear> down;
 };
 
 struct Decoder {
   DecoderSpec spec;
   at::Device device = at::kCPU;
-  at::Tensor embedding;  ///< [vocab, hidden]
+  at::ScalarType dtype = at::kFloat;                ///< of weights, activations and hidden states
+  at::Tensor embedding;                             ///< [vocab, embedding_width]
+  at::Tensor positions;                             ///< [position_rows, hidden], or undefined
+  std::unique_ptr<Linear> project_in, project_out;  ///< null unless embedding_width is not hidden
   std::vector<Block> blocks;
-  at::Tensor final_norm;  ///< [hidden]
+  Norm final_norm;
   std::unique_ptr<Linear> head;
-  RopeTable rope;
 };
 
 /// Runs segments that lie one behind the other, with no padding. The first token of a segment has
 /// the position `past`. Segments with a slot need a cache, which takes their keys and values.
 ///
-/// Shapes   tokens [sum of lengths] i64 on the decoder's device; result [sum of lengths, hidden]
-/// Source   Llama 2, arXiv 2307.09288; transformers 5.23, LlamaModel: norm statistics in float32
+/// Shapes   tokens [sum of lengths] i64 on the decoder's device; result [sum of lengths,
+///          embedding_width] in the decoder's dtype
+/// Source   transformers 5.23, modeling_*.py: order of operations, and what is done in float32:
+///          norm statistics, the rope's angles, softmax
 at::Tensor forward(const Decoder& decoder, const at::Tensor& tokens,
                    std::span<const Segment> segments, KvCache* cache = nullptr);
 

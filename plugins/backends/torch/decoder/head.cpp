@@ -11,6 +11,7 @@
 #include <ATen/ops/nonzero.h>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 namespace assay_torch {
@@ -30,6 +31,20 @@ at::Tensor greedy_of(const at::Tensor& logits, const at::Tensor& targets) {
 }
 
 }  // namespace
+
+CappedHead::CappedHead(std::unique_ptr<Linear> linear, double cap)
+    : linear_(std::move(linear)), cap_(cap) {}
+
+void CappedHead::apply(const at::Tensor& x, at::Tensor& out) const {
+  linear_->apply(x, out);
+  out.copy_(out.to(at::kFloat).div(cap_).tanh_().mul_(cap_));
+}
+
+at::Tensor CappedHead::dequantize() const { return linear_->dequantize(); }
+
+std::uint64_t CappedHead::bytes() const { return linear_->bytes(); }
+
+std::string CappedHead::describe() const { return linear_->describe() + ", logits capped"; }
 
 std::int64_t rows_per_chunk(std::int64_t vocab) {
   return std::clamp(kMaxChunkBytes / (4 * vocab), std::int64_t{1}, kMaxRows);

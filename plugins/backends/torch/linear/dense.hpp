@@ -8,8 +8,8 @@ namespace assay_torch {
 
 class Dense final : public Linear {
  public:
-  /// Shapes   weight [outputs, inputs] contiguous
-  explicit Dense(at::Tensor weight);
+  /// Shapes   weight [outputs, inputs] contiguous; bias [outputs] in the same dtype, or undefined
+  explicit Dense(at::Tensor weight, at::Tensor bias = {});
 
   void apply(const at::Tensor& x, at::Tensor& out) const override;
   at::Tensor dequantize() const override;
@@ -19,6 +19,7 @@ class Dense final : public Linear {
  private:
   at::Tensor weight_;
   at::Tensor transposed_;  // a view
+  at::Tensor bias_;
 };
 
 }  // namespace assay_torch

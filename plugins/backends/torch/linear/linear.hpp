@@ -14,11 +14,13 @@ class Linear {
  public:
   virtual ~Linear() = default;
 
-  /// Writes x W^T.
+  /// Writes x W^T, plus the bias if there is one.
   ///
   /// Shapes   x [tokens, inputs], rows may be strided; out [tokens, outputs] contiguous
   virtual void apply(const at::Tensor& x, at::Tensor& out) const = 0;
 
+  /// The weights without the bias.
+  ///
   /// Shapes   [outputs, inputs] in the compute dtype
   virtual at::Tensor dequantize() const = 0;
 

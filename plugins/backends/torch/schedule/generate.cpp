@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "decoder/head.hpp"
+#include "decoder/rope.hpp"
 #include "schedule/outbox.hpp"
 #include "schedule/request.hpp"
 #include "schedule/sample.hpp"
@@ -172,6 +173,8 @@ std::vector<Choice> advance(const Decoder& decoder, std::span<Sequence> sequence
   std::vector<std::int64_t> tokens, last_rows;
   std::vector<Segment> segments;
   for (Sequence& sequence : sequences) {
+    if (is_cache_outgrown(decoder.spec, sequence.cached, std::ssize(sequence.tokens)))
+      sequence.cached = 0;
     segments.push_back({.length = std::ssize(sequence.tokens) - sequence.cached,
                         .past = sequence.cached,
                         .slot = first_slot + std::ssize(segments)});

@@ -161,7 +161,7 @@ class PassRunner {
         return fail(sink_, request.id, ASSAY_INTERNAL,
                     "the log-probability of the token at position " +
                         std::to_string(request.first + static_cast<std::uint64_t>(bad - logprobs)) +
-                        " is not finite: the model overflows float32 on this text");
+                        " is not finite: the model overflows its dtype on this text");
       }
       const std::uint8_t* greedy = nullptr;
       if ((request.want & ASSAY_WANT_GREEDY) != 0) {

@@ -91,6 +91,33 @@ TEST_F(TorchPlugin, LoadsAModelAndScoresARequest) {
   EXPECT_EQ(recorder[1].times_done, 1);
 }
 
+TEST_F(TorchPlugin, GeneratesAsItsCapabilitiesSay) {
+  Component component("assay/torch");
+  EXPECT_EQ(component.constants().caps & (ASSAY_CAP_GENERATE | ASSAY_CAP_STREAMS),
+            std::uint64_t{ASSAY_CAP_GENERATE | ASSAY_CAP_STREAMS});
+  ASSERT_TRUE(component.create({{"batch_sequences", 2}, {"cache_bytes", 2 * 5 * 16}}).is_ok());
+  assay_model_info model{};
+  ASSERT_EQ(load(component, model), "");
+  Requests requests;
+  for (int i = 0; i < 3; ++i) requests.add_prompt({1, 2}, {.max_new = 3}, ASSAY_WANT_LOGPROBS);
+  requests.add_prompt({1, 2}, {.max_new = 4});
+  requests.add({1, 2}, 1);
+  Recorder recorder;
+  const auto sink = recorder.sink();
+  const assay_batch batch = requests.batch();
+  assay_error error = no_error();
+  ASSERT_EQ(component.api<assay_backend_v1>().run(component.self(), &batch, &sink, &error),
+            ASSAY_OK)
+      << error.text;
+  for (std::uint64_t id = 1; id <= 3; ++id) {
+    EXPECT_EQ(recorder[id].tokens.size(), 3U);
+    EXPECT_EQ(recorder[id].logprobs.size(), 3U);
+  }
+  EXPECT_EQ(recorder.token_order_,
+            (std::vector<std::uint64_t>{1, 2, 1, 2, 1, 2, 3, 4, 3, 4, 3, 4, 4}));
+  EXPECT_EQ(recorder[5].logprobs.size(), 1U);
+}
+
 TEST_F(TorchPlugin, CountsTheBitsOfWhatItSimulates) {
   // 36 of 156 weights stay float32; 120 are in 28 rows (see load_test.cpp).
   EXPECT_DOUBLE_EQ(
@@ -135,13 +162,21 @@ TEST_F(TorchPlugin, SaysWhyAModelDirectoryDoesNotLoad) {
 
 TEST_F(TorchPlugin, EstimatesMemoryWithoutLoading) {
   Component component("assay/torch");
-  const assay_job wanted = job();
+  assay_job wanted = job();
   assay_resources need{};
-  need.struct_size = sizeof need;
-  assay_error error = no_error();
-  const auto* api = static_cast<const assay_backend_v1*>(component.constants().api);
-  ASSERT_EQ(api->estimate(nullptr, nullptr, &wanted, &need, &error), ASSAY_OK) << error.text;
-  EXPECT_EQ(need.host_bytes, 4 * (156U + 2 * 1024 * 6));
+  EXPECT_EQ(component.estimate(Json::object(), wanted, need).text, "");
+  const std::uint64_t scoring = 4 * (156U + 2 * 1024 * 6);
+  EXPECT_EQ(need.host_bytes, scoring);
+
+  // 16 bytes for a token's keys and values, 8 tokens of context, 32 sequences.
+  wanted.want |= ASSAY_CAP_GENERATE;
+  EXPECT_EQ(component.estimate(Json::object(), wanted, need).text, "");
+  EXPECT_EQ(need.host_bytes, scoring + 16 * 8 * 32);
+  wanted.context = 3;
+  EXPECT_EQ(component.estimate({{"batch_sequences", 2}}, wanted, need).text, "");
+  EXPECT_EQ(need.host_bytes, scoring + 16 * 3 * 2);
+  EXPECT_EQ(component.estimate({{"cache_bytes", 90}}, wanted, need).text, "");
+  EXPECT_EQ(need.host_bytes, scoring + 90);
 }
 
 }  // namespace

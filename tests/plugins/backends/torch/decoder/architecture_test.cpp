@@ -45,18 +45,19 @@ TEST_F(Architecture, OfLlamaTakesTheDefaultsOfTransformers) {
   EXPECT_EQ(spec.kv_heads, 4);
   EXPECT_EQ(spec.head_dim, 2);
   EXPECT_EQ(spec.max_context, 2048);
-  EXPECT_EQ(spec.norm_eps, 1e-6);
-  EXPECT_EQ(spec.rope_theta, 10000.0);
+  EXPECT_EQ(spec.norm.eps, 1e-6);
+  EXPECT_EQ(spec.ropes.at(0).theta, 10000.0);
   EXPECT_FALSE(spec.is_tied);
   EXPECT_EQ(spec.bos, -1);
   EXPECT_EQ(spec.eos, -1);
 }
 
 TEST_F(Architecture, ReadsTheOldAndTheNewSpellingOfRope) {
-  EXPECT_EQ(llama(R"(, "rope_theta": 5e5, "rope_scaling": null)").rope_theta, 5e5);
-  EXPECT_EQ(
-      llama(R"(, "rope_parameters": {"rope_theta": 7000.0, "rope_type": "default"})").rope_theta,
-      7000.0);
+  EXPECT_EQ(llama(R"(, "rope_theta": 5e5, "rope_scaling": null)").ropes.at(0).theta, 5e5);
+  EXPECT_EQ(llama(R"(, "rope_parameters": {"rope_theta": 7000.0, "rope_type": "default"})")
+                .ropes.at(0)
+                .theta,
+            7000.0);
   EXPECT_EQ(llama(R"(, "head_dim": 4, "num_key_value_heads": 2)").head_dim, 4);
 }
 

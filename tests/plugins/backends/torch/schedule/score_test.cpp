@@ -188,7 +188,7 @@ TEST_F(ScoreTiny, StopsSendingWhenTheSinkWantsNoMore) {
 }
 
 TEST_F(ScoreTiny, AnOverflowIsAFailureNotANumber) {
-  decoder_.final_norm.fill_(3e38F);
+  decoder_.final_norm.weight.fill_(3e38F);
   Requests requests;
   requests.add({1, 2, 3}, 1);
   EXPECT_EQ(run(requests)[1].failure,

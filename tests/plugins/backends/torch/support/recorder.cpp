@@ -32,6 +32,15 @@ assay_result_sink Recorder::sink() {
     ++answer.logit_chunks;
     return verdict(self(ctx));
   };
+  sink.tokens = [](void* ctx, std::uint64_t id, const std::int32_t* tokens, const float* logprobs,
+                   std::uint64_t n) noexcept -> std::int32_t {
+    Answer& answer = self(ctx).answers_[id];
+    answer.tokens.insert(answer.tokens.end(), tokens, tokens + n);
+    if (logprobs != nullptr) answer.logprobs.insert(answer.logprobs.end(), logprobs, logprobs + n);
+    answer.token_calls.push_back(n);
+    self(ctx).token_order_.push_back(id);
+    return verdict(self(ctx));
+  };
   sink.done = [](void* ctx, std::uint64_t id, const assay_error* failure,
                  const assay_usage* usage) noexcept {
     Answer& answer = self(ctx).answers_[id];
@@ -52,6 +61,23 @@ void Requests::add(std::vector<std::int32_t> tokens, std::uint64_t first, std::u
   request.n_tokens = tokens_.back().size();
   request.first = first;
   requests_.push_back(request);
+}
+
+void Requests::add_prompt(std::vector<std::int32_t> tokens, Sampled sampled, std::uint32_t want) {
+  add(std::move(tokens), 0, want);
+  auto kept = std::make_unique<Sampling>();
+  kept->stops = std::move(sampled.stops);
+  for (auto& stop : kept->stops) {
+    stop.push_back(-1);
+    kept->pointers.push_back(stop.data());
+  }
+  kept->pointers.push_back(nullptr);
+  kept->sampling = {sizeof(assay_sampling), sampled.max_new,      sampled.min_new,
+                    sampled.top_k,          sampled.temperature,  sampled.top_p,
+                    sampled.seed,           kept->pointers.data()};
+  requests_.back().kind = ASSAY_REQ_GENERATE;
+  requests_.back().sampling = &kept->sampling;
+  samplings_.push_back(std::move(kept));
 }
 
 assay_batch Requests::batch(std::uint32_t flags) {

@@ -137,16 +137,18 @@ TEST_F(TorchPlugin, CountsTheBitsOfWhatItSimulates) {
 TEST_F(TorchPlugin, ComputesInTheDtypeAskedFor) {
   EXPECT_DOUBLE_EQ(bits_per_weight({{"dtype", "bfloat16"}}), 16);
   EXPECT_DOUBLE_EQ(bits_per_weight({{"dtype", "float16"}}), 16);
-  Component component("assay/torch");
-  ASSERT_TRUE(component.create({{"dtype", "auto"}}).is_ok());
+  const auto load_auto = [&](const std::string& config, assay_model_info& model) {
+    assay_torch_test::write_tiny_llama(dir_.path(), config);
+    Component component("assay/torch");
+    EXPECT_TRUE(component.create({{"dtype", "auto"}}).is_ok());
+    return load(component, model);
+  };
   assay_model_info model{};
-  EXPECT_EQ(load(component, model),
+  EXPECT_EQ(load_auto("", model),
             "3 config.json does not say which; use a dtype instead of \"auto\"");
-  assay_torch_test::write_tiny_llama(dir_.path(), R"(, "torch_dtype": "bfloat16")");
-  EXPECT_EQ(load(component, model), "");
+  EXPECT_EQ(load_auto(R"(, "torch_dtype": "bfloat16")", model), "");
   EXPECT_DOUBLE_EQ(model.bits_per_weight, 16);
-  assay_torch_test::write_tiny_llama(dir_.path(), R"(, "torch_dtype": "float8_e4m3fn")");
-  EXPECT_EQ(load(component, model),
+  EXPECT_EQ(load_auto(R"(, "torch_dtype": "float8_e4m3fn")", model),
             "3 config.json says \"float8_e4m3fn\"; use \"float32\", \"bfloat16\" or "
             "\"float16\"");
 }

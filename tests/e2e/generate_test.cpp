@@ -124,9 +124,8 @@ TEST_P(GreedyOracle, EqualsTransformersTokenForToken) {
   std::vector<std::string> texts;
   for (const Json& one : expected) texts.push_back(one.at("prompt"));
   const std::string path = (shared / GetParam().path).string();
-  const Ran ran =
-      run("assay = 1\n" + model("one", path, "batch_sequences = 1\n") + model("many", path) +
-          prompts(texts) + task("max_new_tokens = 50\n"));
+  const Ran ran = run("assay = 1\n" + model("one", path, "batch_sequences = 1\n") +
+                      model("many", path) + prompts(texts) + task("max_new_tokens = 50\n"));
   ASSERT_EQ(ran.exit_code, 0) << ran.err;
   for (const std::string variant : {"one", "many"}) {
     const auto found = rows(variant, "said");

@@ -137,6 +137,7 @@ struct Torch : assay::Backend {
                   .sequences = context_.integer("batch_sequences"),
                   .cache_bytes = static_cast<std::int64_t>(context_.size("cache_bytes")),
                   .cancelled = [this] { return context_.cancelled(); }},
+        dtype_(context_.text("dtype")),
         simulation_(read_simulation(context_)),
         device_(device_of(context_.resources().device)) {}
 
@@ -145,7 +146,7 @@ struct Torch : assay::Backend {
     use_granted_threads();
     const std::string dir(assay::view_of(job.model_dir));
     const assay_torch::DecoderSpec spec = assay_torch::read_spec(dir);
-    const auto dtype = dtype_of(context_.text("dtype"), spec.dtype);
+    const auto dtype = dtype_of(dtype_, spec.dtype);
     assay_torch::LoadedModel loaded = assay_torch::load_model(
         spec, assay_torch::Weights(dir), simulation_, at::TensorOptions(device_).dtype(dtype));
     model.vocab = static_cast<std::uint32_t>(spec.vocab);
@@ -198,6 +199,7 @@ struct Torch : assay::Backend {
 
   assay::Context context_;
   assay_torch::ScheduleSettings schedule_;
+  std::string dtype_;
   std::optional<assay_torch::Simulation> simulation_;
   at::Device device_;
   std::optional<assay_torch::Decoder> decoder_;

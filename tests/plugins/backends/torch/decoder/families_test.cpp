@@ -95,7 +95,6 @@ TEST_P(Family, LogitsAreThoseOfTransformers) {
   const auto expected = floats_of(dir_ / "logits.f32");
   const Decoder decoder = load(dir_);
   EXPECT_LT(largest_difference(logits(decoder, sequences_), expected), kFloat32);
-  // One longer than the file's sequences would have to be refused only past the context.
   EXPECT_EQ(decoder.spec.max_context, 64);
 }
 

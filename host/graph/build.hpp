@@ -49,6 +49,10 @@ std::optional<std::size_t> position(Building& building, const std::vector<std::s
                                     std::string_view kind, const Located<std::string>& name);
 
 void wire_tasks(Building& building);
+/// The metrics of a task and its primary output. `columns` are its dataset's, NULL where it has
+/// none.
+void wire_metrics(Building& building, const TaskNode& node, TaskSpec& spec,
+                  const KnownColumns* columns);
 void wire_gates(Building& building);
 
 /// The manifest as it was understood: every key with its value or default, no secrets.

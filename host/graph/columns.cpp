@@ -14,7 +14,27 @@ const std::vector<RowColumn>& row_columns(Protocol protocol) {
                                                          {"choice_chars", ASSAY_INTS},
                                                          {"choices", ASSAY_TEXTS},
                                                          {"target", ASSAY_INT}};
-  return protocol == Protocol::kPerplexity ? perplexity : multiple_choice;
+  static const std::vector<RowColumn> continuation = {{"loglikelihood", ASSAY_FLOAT},
+                                                      {"greedy", ASSAY_BOOL},
+                                                      {"n_tokens", ASSAY_INT},
+                                                      {"n_bytes", ASSAY_INT},
+                                                      {"target", ASSAY_TEXT}};
+  static const std::vector<RowColumn> generate = {
+      {"output", ASSAY_TEXT},   {"raw_output", ASSAY_TEXT},
+      {"tokens", ASSAY_INTS},   {"n_tokens", ASSAY_INT},
+      {"finish", ASSAY_TEXT},   {"target", ASSAY_TEXT},
+      {"targets", ASSAY_TEXTS}, {"first_token_seconds", ASSAY_FLOAT},
+      {"seconds", ASSAY_FLOAT}};
+  switch (protocol) {
+    case Protocol::kContinuation:
+      return continuation;
+    case Protocol::kMultipleChoice:
+      return multiple_choice;
+    case Protocol::kGenerate:
+      return generate;
+    default:
+      return perplexity;
+  }
 }
 
 }  // namespace assay::host

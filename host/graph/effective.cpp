@@ -71,21 +71,53 @@ void add_perplexity(Json& json, const PerplexitySpec& spec) {
   json["join"] = spec.join ? Json(*spec.join) : Json(nullptr);
 }
 
-void add_multiple_choice(Json& json, const TaskSpec& task, const Graph& graph) {
+void add_choices(Json& json, const MultipleChoiceSpec& spec) {
+  json["choices"] = spec.choices_is_list ? Json(spec.choices) : Json(spec.choices.front());
+}
+
+/// Where a chat template stands between the texts, the delimiter and the separator have no value.
+void add_prompt(Json& json, const TaskSpec& task, const Graph& graph) {
   const PromptSpec& spec = task.prompt;
   if (spec.has_many_prompts) {
     json["prompts"] = spec.prompts;
   } else {
     json["prompt"] = spec.prompts.front();
   }
-  const MultipleChoiceSpec& choice = task.multiple_choice;
-  json["choices"] = choice.choices_is_list ? Json(choice.choices) : Json(choice.choices.front());
+  if (task.protocol == Protocol::kMultipleChoice) add_choices(json, task.multiple_choice);
   json["target"] = spec.target;
   json["shots"] = spec.shots;
   json["shots_from"] = graph.datasets[spec.shots_from].name;
   json["description"] = spec.description;
-  json["delimiter"] = spec.delimiter;
-  json["separator"] = spec.separator;
+  json["delimiter"] = spec.is_chat ? Json(nullptr) : Json(spec.delimiter);
+  json["separator"] = spec.is_chat ? Json(nullptr) : Json(spec.separator);
+  json["chat"] = spec.is_chat;
+}
+
+Json filter_json(const Filter& filter) {
+  const char* which = filter.takes_last ? "last" : "first";
+  switch (filter.kind) {
+    case Filter::Kind::kStrip:
+      return "strip";
+    case Filter::Kind::kFirstLine:
+      return "first_line";
+    case Filter::Kind::kNumber:
+      return {{"number", which}, {"otherwise", filter.otherwise}};
+    case Filter::Kind::kRegex:
+      return {{"regex", filter.pattern}, {"match", which}, {"otherwise", filter.otherwise}};
+    default:
+      return {{"replace", filter.pattern}, {"with", filter.with}};
+  }
+}
+
+void add_generate(Json& json, const GenerateSpec& spec) {
+  json["max_new_tokens"] = spec.max_new_tokens;
+  json["min_new_tokens"] = spec.min_new_tokens;
+  json["stop"] = spec.stop;
+  json["temperature"] = spec.temperature;
+  json["top_k"] = spec.top_k;
+  json["top_p"] = spec.top_p;
+  Json& filters = json["filters"] = Json::array();
+  for (const Filter& filter : spec.filters) filters.push_back(filter_json(filter));
 }
 
 Json task_json(const TaskSpec& spec, const Graph& graph) {
@@ -101,8 +133,9 @@ Json task_json(const TaskSpec& spec, const Graph& graph) {
   if (spec.protocol == Protocol::kPerplexity) {
     add_perplexity(json, spec.perplexity);
   } else {
-    add_multiple_choice(json, spec, graph);
+    add_prompt(json, spec, graph);
   }
+  if (spec.protocol == Protocol::kGenerate) add_generate(json, spec.generate);
   return json;
 }
 

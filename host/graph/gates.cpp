@@ -26,6 +26,44 @@ std::vector<std::string> output_names(const TaskSpec& task) {
   return names;
 }
 
+/// Does the name begin as that of a group of these keys does: "a=", then ",b=" further on?
+bool begins_with(std::string_view group, const std::vector<std::string>& keys) {
+  std::size_t at = 0;
+  for (const std::string& key : keys) {
+    const std::size_t found = at == 0 ? (group.starts_with(key + "=") ? 0 : std::string_view::npos)
+                                      : group.find("," + key + "=", at);
+    if (found == std::string_view::npos) return false;
+    at = found + key.size() + 1;
+  }
+  return true;
+}
+
+/// The keys in a group's name. A comma with no "=" behind it is one of the value's own.
+std::vector<std::string> keys_in(std::string_view group, const std::vector<std::string>& known) {
+  const auto first = std::find_if(known.begin(), known.end(), [&](const std::string& key) {
+    return begins_with(group, {key});
+  });
+  std::vector<std::string> keys;
+  if (first != known.end()) {
+    keys.push_back(*first);
+    group.remove_prefix(first->size() + 1);
+    group.remove_prefix(std::min(group.find(','), group.size()));
+  }
+  while (!group.empty()) {
+    const std::string_view piece = group.substr(0, group.find(','));
+    const std::size_t equals = piece.find('=');
+    if (equals != std::string_view::npos) keys.emplace_back(piece.substr(0, equals));
+    group.remove_prefix(std::min(piece.size() + 1, group.size()));
+  }
+  return keys;
+}
+
+std::string with_dots(const std::vector<std::string>& keys) {
+  std::string text;
+  for (const std::string& key : keys) text += (text.empty() ? "" : ",") + key + "=...";
+  return in_quotes(text);
+}
+
 bool is_absolute(Threshold threshold) {
   return threshold == Threshold::kMin || threshold == Threshold::kMax;
 }
@@ -82,27 +120,38 @@ class Gate {
     return std::find(task_->models.begin(), task_->models.end(), model) != task_->models.end();
   }
 
+  /// Groups are named "a=x" for one key of group_by, or "a=x,b=y" for all of them in its order.
   void check_group() {
     if (!node_.group.given()) return;
     const auto& keys = task_->group_by;
-    const std::string key = spec_.group.substr(0, spec_.group.find('='));
-    if (spec_.group == "*" ? !keys.empty()
-                           : std::find(keys.begin(), keys.end(), key) != keys.end()) {
-      return;
-    }
     if (spec_.group == "*") {
+      if (!keys.empty()) return;
       return b_.error(node_.group.place,
                       "group = \"*\", but task." + task_->name + " has no groups",
                       "give the task group_by, or leave group out");
     }
     if (spec_.group.find('=') == std::string::npos) return;  // the parser said so
-    const std::string near = did_you_mean(key, keys);
+    const std::vector<std::string> named = keys_in(spec_.group, keys);
+    if (begins_with(spec_.group, keys) && named.size() == keys.size()) return;
+    for (const std::string& key : named) {
+      if (std::find(keys.begin(), keys.end(), key) == keys.end()) return refuse_key(key, named);
+    }
+    if (named.size() == 1) return;
+    b_.error(
+        node_.group.place,
+        "group = " + in_quotes(spec_.group) + " is no group of task." + task_->name +
+            ", whose groups have one key or all of them in the order of group_by",
+        "write " + with_dots({named.front()}) + (keys.size() > 1 ? " or " + with_dots(keys) : ""));
+  }
+
+  void refuse_key(const std::string& key, const std::vector<std::string>& named) {
+    const std::string near = did_you_mean(key, task_->group_by);
+    std::string list;
+    for (const std::string& each : named) list += (list.empty() ? "" : ", ") + in_quotes(each);
     b_.error(node_.group.place,
              "group = " + in_quotes(spec_.group) + ", but task." + task_->name +
                  " is not grouped by " + in_quotes(key),
-             near.empty()
-                 ? "write group_by = [" + in_quotes(key) + "] in [task." + task_->name + "]"
-                 : near);
+             near.empty() ? "write group_by = [" + list + "] in [task." + task_->name + "]" : near);
   }
 
   void check_metric() {

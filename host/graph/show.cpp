@@ -76,15 +76,30 @@ std::vector<std::string> names(const std::vector<std::size_t>& positions, const 
   return names;
 }
 
-std::string protocol_text(const TaskSpec& task) {
-  std::string text(to_string(task.protocol));
+std::string decoding_text(const GenerateSpec& spec) {
+  std::string text = " max_new_tokens=" + std::to_string(spec.max_new_tokens);
+  if (spec.min_new_tokens > 0) text += " min_new_tokens=" + std::to_string(spec.min_new_tokens);
+  if (spec.temperature == 0) return text + " greedy";
+  text += " sampled temperature=" + digits(spec.temperature);
+  if (spec.top_k > 0) text += " top_k=" + std::to_string(spec.top_k);
+  if (spec.top_p < 1) text += " top_p=" + digits(spec.top_p);
+  return text;
+}
+
+std::string settings_text(const TaskSpec& task) {
   if (task.protocol == Protocol::kPerplexity) {
-    text += " window=" + std::to_string(task.perplexity.window) +
-            " stride=" + std::to_string(task.perplexity.stride);
-    if (task.perplexity.join) text += " joined";
-  } else {
-    text += " shots=" + std::to_string(task.prompt.shots);
+    const PerplexitySpec& spec = task.perplexity;
+    return " window=" + std::to_string(spec.window) + " stride=" + std::to_string(spec.stride) +
+           (spec.join ? " joined" : "");
   }
+  std::string text = " shots=" + std::to_string(task.prompt.shots);
+  if (task.prompt.is_chat) text += " chat";
+  if (task.protocol == Protocol::kGenerate) text += decoding_text(task.generate);
+  return text;
+}
+
+std::string protocol_text(const TaskSpec& task) {
+  std::string text = std::string(to_string(task.protocol)) + settings_text(task);
   if (!task.group_by.empty()) text += " by " + joined(task.group_by);
   if (task.limit > 0) text += " limit=" + std::to_string(task.limit);
   return text;
@@ -120,10 +135,9 @@ std::vector<Edge> edges_of(const Graph& graph) {
   for (const TaskSpec& task : graph.tasks) {
     const std::string node = "task." + task.name;
     edges.push_back({"dataset." + graph.datasets[task.dataset].name, node, ""});
-    const PromptSpec& choice = task.prompt;
-    if (task.protocol == Protocol::kMultipleChoice && choice.shots > 0 &&
-        choice.shots_from != task.dataset) {
-      edges.push_back({"dataset." + graph.datasets[choice.shots_from].name, node, "shots"});
+    const PromptSpec& prompt = task.prompt;
+    if (prompt.shots > 0 && prompt.shots_from != task.dataset) {
+      edges.push_back({"dataset." + graph.datasets[prompt.shots_from].name, node, "shots"});
     }
     for (const std::size_t model : task.models) {
       edges.push_back({"model." + graph.models[model].name, node, ""});
@@ -241,7 +255,7 @@ std::string dot_nodes(const Graph& graph) {
                      ", shape=cylinder");
   }
   for (const TaskSpec& task : graph.tasks) {
-    std::string label = task.name + "\n" + std::string(to_string(task.protocol));
+    std::string label = task.name + "\n" + protocol_text(task);
     for (const MetricSpec& metric : task.metrics) label += "\n" + outputs_text(metric, task);
     text += dot_node("task." + task.name, label, ", shape=ellipse");
   }

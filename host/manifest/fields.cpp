@@ -1,7 +1,10 @@
 #include "host/manifest/fields.hpp"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <limits>
+#include <system_error>
 
 #include "host/manifest/value.hpp"
 
@@ -14,13 +17,24 @@ std::string range_text(std::uint64_t lo, std::uint64_t hi) {
   return "between " + std::to_string(lo) + " and " + std::to_string(hi);
 }
 
+bool is_whole(std::string_view text) {
+  return !text.empty() && text.size() <= 18 &&
+         text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+bool is_number(std::string_view text) {
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+bool is_flag(std::string_view text) { return text == "true" || text == "false"; }
+
 /// `"512"` where a number belongs: the quotes are the mistake.
-std::string without_quotes(std::string_view key, const Value& value) {
+std::string without_quotes(std::string_view key, const Value& value,
+                           bool (*is_right)(std::string_view)) {
   const auto* text = get_if<std::string>(value);
-  if (text == nullptr || text->empty() || text->size() > 18 ||
-      text->find_first_not_of("0123456789") != std::string::npos) {
-    return "";
-  }
+  if (text == nullptr || !is_right(*text)) return "";
   return "write it without quotes: " + std::string(key) + " = " + *text;
 }
 
@@ -64,7 +78,7 @@ Located<std::uint64_t> Fields::whole(std::string_view key, std::uint64_t lo, std
   if (value == nullptr) return {fallback};
   const auto* number = get_if<std::int64_t>(*value);
   if (number == nullptr) {
-    wrong_type(key, "a whole number", *value, without_quotes(key, *value));
+    wrong_type(key, "a whole number", *value, without_quotes(key, *value, is_whole));
     return {fallback};
   }
   if (*number < 0 || static_cast<std::uint64_t>(*number) < lo ||
@@ -74,6 +88,35 @@ Located<std::uint64_t> Fields::whole(std::string_view key, std::uint64_t lo, std
     return {fallback};
   }
   return {static_cast<std::uint64_t>(*number), value->place};
+}
+
+Located<double> Fields::number(std::string_view key, std::string_view range,
+                               const std::function<bool(double)>& is_inside, double fallback) {
+  const Value* value = take(key);
+  if (value == nullptr) return {fallback};
+  double number = 0;
+  if (const auto* whole = get_if<std::int64_t>(*value)) {
+    number = static_cast<double>(*whole);
+  } else if (const auto* fraction = get_if<double>(*value)) {
+    number = *fraction;
+  } else {
+    wrong_type(key, "a number", *value, without_quotes(key, *value, is_number));
+    return {fallback};
+  }
+  if (!std::isfinite(number) || !is_inside(number)) {
+    error(value->place,
+          std::string(key) + " must be " + std::string(range) + ", got " + digits(number));
+    return {fallback};
+  }
+  return {number, value->place};
+}
+
+Located<bool> Fields::flag(std::string_view key, bool fallback) {
+  const Value* value = take(key);
+  if (value == nullptr) return {fallback};
+  if (const auto* flag = get_if<bool>(*value)) return {*flag, value->place};
+  wrong_type(key, "true or false", *value, without_quotes(key, *value, is_flag));
+  return {fallback};
 }
 
 std::vector<Located<std::string>> Fields::texts(std::string_view key) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -48,6 +49,10 @@ class Fields {
   Located<std::string> text(std::string_view key, std::string fallback = {});
   Located<std::uint64_t> whole(std::string_view key, std::uint64_t lo, std::uint64_t hi,
                                std::uint64_t fallback = 0);
+  /// `range` says in a sentence what `is_inside` tells; infinities and nan are outside of any.
+  Located<double> number(std::string_view key, std::string_view range,
+                         const std::function<bool(double)>& is_inside, double fallback = 0);
+  Located<bool> flag(std::string_view key, bool fallback = false);
   std::vector<Located<std::string>> texts(std::string_view key);
 
   void require(const std::vector<RequiredKey>& keys);

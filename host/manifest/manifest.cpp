@@ -252,7 +252,9 @@ Result<ParsedManifest> read_manifest(const fs::path& path) {
 }
 
 std::string_view to_string(Protocol protocol) {
-  return protocol == Protocol::kPerplexity ? "perplexity" : "multiple_choice";
+  constexpr std::array<std::string_view, 4> kNames = {"perplexity", "continuation",
+                                                      "multiple_choice", "generate"};
+  return kNames.at(static_cast<std::size_t>(protocol));
 }
 
 std::string_view to_string(Bos bos) {

@@ -97,9 +97,9 @@ enum class Bos { kAuto, kAlways, kNever };
 struct Filter {
   enum class Kind { kStrip, kFirstLine, kNumber, kRegex, kReplace };
   Kind kind = Kind::kStrip;
-  std::string pattern;      ///< kRegex, kReplace
-  std::string with;         ///< kReplace: what every match becomes
-  bool takes_last = false;  ///< kRegex: the last match, not the first; kNumber: true unless said
+  std::string pattern = {};  ///< kRegex, kReplace
+  std::string with = {};     ///< kReplace: what every match becomes
+  bool takes_last = false;   ///< kRegex: the last match, not the first; kNumber: true unless said
   std::string otherwise = "[invalid]";  ///< kRegex, kNumber: the result where nothing matches
 
   bool operator==(const Filter&) const = default;
@@ -146,7 +146,7 @@ struct TaskNode {
   Located<double> temperature;   ///< 0: greedy
   Located<std::uint64_t> top_k;  ///< 0: all
   Located<double> top_p{1.0};
-  std::vector<Located<Filter>> filters;
+  std::vector<Located<Filter>> filters;  ///< one with a pattern stands where its pattern does
 };
 
 struct CompareNode {
@@ -167,7 +167,8 @@ struct GateNode {
   Place place;
   Located<std::string> task;
   Located<std::string> metric;
-  Located<std::string> group;  ///< "key=value", "*" every group, "" the whole task
+  /// "key=value", "key=value,other=value", "*" every group, "" the whole task
+  Located<std::string> group;
   std::vector<Located<std::string>> candidates;  ///< empty: every variant but the baseline
   Located<Threshold> threshold;
   Bound bound;

@@ -17,6 +17,9 @@ DatasetNode read_dataset(Fields& fields, std::string name);
 TaskNode read_task(Fields& fields, std::string name, std::vector<DatasetNode>& datasets,
                    std::vector<Diagnostic>& errors);
 
+/// The keys of a task that only the protocol generate has.
+void read_generate(Fields& fields, TaskNode& task, std::vector<Diagnostic>& errors);
+
 CompareNode read_compare(Fields& fields);
 GateNode read_gate(Fields& fields);
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <limits>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -15,36 +16,44 @@ constexpr auto kNoLimit = kMaxSeed;
 constexpr std::uint64_t kMaxWindow = 1U << 24;  // tokens; no model reads as many at once
 constexpr std::uint64_t kMaxShots = 1000;
 
-const std::vector<std::string> kPerplexityKeys = {"window", "stride", "text", "join"};
-const std::vector<std::string> kMultipleChoiceKeys = {"prompt",      "prompts",   "choices",
-                                                      "target",      "shots",     "shots_from",
-                                                      "description", "delimiter", "separator"};
+struct ProtocolKeys {
+  Protocol protocol;
+  std::vector<std::string> keys;
+};
+
+const std::vector<ProtocolKeys> kProtocols = {
+    {Protocol::kPerplexity, {"window", "stride", "text", "join"}},
+    {Protocol::kContinuation,
+     {"prompt", "target", "shots", "shots_from", "description", "delimiter", "separator", "chat"}},
+    {Protocol::kMultipleChoice,
+     {"prompt", "prompts", "choices", "target", "shots", "shots_from", "description", "delimiter",
+      "separator", "chat"}},
+    {Protocol::kGenerate,
+     {"prompt", "target", "shots", "shots_from", "description", "delimiter", "separator", "chat",
+      "max_new_tokens", "min_new_tokens", "stop", "temperature", "top_k", "top_p", "filters"}}};
 
 const std::vector<LaterKey> kLater = {
     {"from", "write the protocol, the dataset and the templates in the task itself"},
     {"data", "name a [dataset.x] with dataset"},
     {"sample", "limit takes the first items of a task"},
-    {"shot_sampler", "leave it out: shots are drawn with the task's seed"},
-    {"chat", "write the chat template's text into prompt and description"}};
-
-const std::vector<std::string> kLaterProtocols = {"continuation", "generate", "latency"};
+    {"shot_sampler", "leave it out: shots are drawn with the task's seed"}};
 
 /// The protocol, or nothing when it is missing, unknown or of later work.
 std::optional<Protocol> read_protocol(Fields& fields) {
   const Located<std::string> name = fields.text("protocol");
   if (!name.given()) return std::nullopt;
-  if (name.value == "perplexity") return Protocol::kPerplexity;
-  if (name.value == "multiple_choice") return Protocol::kMultipleChoice;
-  if (std::find(kLaterProtocols.begin(), kLaterProtocols.end(), name.value) !=
-      kLaterProtocols.end()) {
-    fields.error(name.place, not_supported("protocol " + in_quotes(name.value)),
-                 "use perplexity or multiple_choice");
-    return std::nullopt;
+  std::vector<std::string> names;
+  for (const ProtocolKeys& known : kProtocols) {
+    names.emplace_back(to_string(known.protocol));
+    if (names.back() == name.value) return known.protocol;
   }
-  const std::string near = did_you_mean(name.value, {"perplexity", "multiple_choice"});
-  if (!name.value.empty()) {
+  if (name.value == "latency") {
+    fields.error(name.place, not_supported("protocol \"latency\""),
+                 "use perplexity, continuation, multiple_choice or generate");
+  } else if (!name.value.empty()) {
+    const std::string near = did_you_mean(name.value, names);
     fields.error(name.place, "unknown protocol " + in_quotes(name.value),
-                 near.empty() ? "the protocols are perplexity and multiple_choice" : near);
+                 near.empty() ? "the protocols are " + joined(names) : near);
   }
   return std::nullopt;
 }
@@ -161,39 +170,79 @@ void read_choices(Fields& fields, TaskNode& task) {
   }
 }
 
-void read_multiple_choice(Fields& fields, TaskNode& task) {
-  read_prompts(fields, task);
-  read_choices(fields, task);
+/// The keys that say how a question is put.
+void read_prompt(Fields& fields, TaskNode& task, Protocol protocol) {
+  if (protocol == Protocol::kMultipleChoice) {
+    read_prompts(fields, task);
+  } else if (const Located<std::string> prompt = fields.text("prompt"); prompt.given()) {
+    task.prompts = {prompt};
+  }
   task.target = fields.text("target");
   task.shots = fields.whole("shots", 0, kMaxShots);
   task.shots_from = fields.text("shots_from");
   task.description = fields.text("description");
   task.delimiter = fields.text("delimiter", task.delimiter.value);
   task.separator = fields.text("separator", task.separator.value);
+  task.chat = fields.flag("chat");
+  if (!task.chat.value) return;
+  for (const char* key : {"delimiter", "separator"}) {
+    if (!fields.has(key)) continue;
+    fields.error(fields.key_place(key),
+                 std::string(key) +
+                     " has no use with chat = true: the model's chat template "
+                     "stands between the texts",
+                 "leave " + std::string(key) + " or chat out");
+  }
 }
 
-/// A key of the other protocol is no slip of the pen; it says so.
-void refuse_keys_of_other(Fields& fields, Protocol other, const std::vector<std::string>& keys) {
-  for (const std::string& key : keys) {
-    if (fields.take(key) == nullptr) continue;
-    fields.error(fields.key_place(key), key + " belongs to protocol " +
-                                            in_quotes(to_string(other)) + ", " + fields.name() +
-                                            " has another");
+/// `protocol "generate"`, `protocols "continuation" and "generate"`.
+std::string protocols_with(const std::string& key) {
+  std::vector<std::string> owners;
+  for (const ProtocolKeys& other : kProtocols) {
+    if (std::find(other.keys.begin(), other.keys.end(), key) == other.keys.end()) continue;
+    owners.push_back(in_quotes(to_string(other.protocol)));
+  }
+  if (owners.size() == 1) return "protocol " + owners.front();
+  const std::string last = std::move(owners.back());
+  owners.pop_back();
+  return "protocols " + joined(owners) + " and " + last;
+}
+
+/// A key of another protocol is no slip of the pen; it says so.
+void refuse_keys_of_others(Fields& fields, const std::vector<std::string>& own) {
+  std::set<std::string> seen(own.begin(), own.end());
+  for (const ProtocolKeys& other : kProtocols) {
+    for (const std::string& key : other.keys) {
+      if (!seen.insert(key).second || fields.take(key) == nullptr) continue;
+      fields.error(fields.key_place(key), key + " belongs to " + protocols_with(key) + ", " +
+                                              fields.name() + " has another");
+    }
   }
 }
 
 void require_keys(Fields& fields, Protocol protocol) {
   if (protocol == Protocol::kPerplexity) {
-    fields.require({{"window", "window: the most tokens the model sees at once, such as 2048"},
-                    {"stride", "stride: tokens from one window to the next, such as 512"}});
-    return;
+    return fields.require(
+        {{"window", "window: the most tokens the model sees at once, such as 2048"},
+         {"stride", "stride: tokens from one window to the next, such as 512"}});
   }
-  if (!fields.has("prompts")) {
+  const bool is_choice = protocol == Protocol::kMultipleChoice;
+  if (!is_choice || !fields.has("prompts")) {
     fields.require(
         {{"prompt", "prompt: the template of the question, such as \"{{ question }}\""}});
   }
-  fields.require({{"choices", "choices: a column that holds a list, or a list of templates"},
-                  {"target", "target: the index of the right choice, or its text"}});
+  if (is_choice) {
+    fields.require({{"choices", "choices: a column that holds a list, or a list of templates"},
+                    {"target", "target: the index of the right choice, or its text"}});
+  } else if (protocol == Protocol::kContinuation) {
+    fields.require({{"target",
+                     "target: the text that is scored after the prompt, such as "
+                     "\"{{ answer }}\""}});
+  } else {
+    fields.require({{"target",
+                     "target: what is right, such as \"{{ answer }}\", or a column that "
+                     "holds a list of it"}});
+  }
 }
 
 }  // namespace
@@ -219,7 +268,7 @@ TaskNode read_task(Fields& fields, std::string name, std::vector<DatasetNode>& d
   fields.refuse_later(kLater);
   if (!is_library_task) {
     fields.require(
-        {{"protocol", "protocol: perplexity or multiple_choice"},
+        {{"protocol", "protocol: perplexity, continuation, multiple_choice or generate"},
          {"dataset", "dataset: the name of a [dataset.x], or a table { use = ..., ... }"}});
   }
   const std::optional<Protocol> protocol = read_protocol(fields);
@@ -237,13 +286,15 @@ TaskNode read_task(Fields& fields, std::string name, std::vector<DatasetNode>& d
   require_keys(fields, *protocol);
   if (*protocol == Protocol::kPerplexity) {
     read_perplexity(fields, task);
-    refuse_keys_of_other(fields, Protocol::kMultipleChoice, kMultipleChoiceKeys);
-    fields.refuse_unknown("protocol perplexity has the keys " + joined(kPerplexityKeys));
   } else {
-    read_multiple_choice(fields, task);
-    refuse_keys_of_other(fields, Protocol::kPerplexity, kPerplexityKeys);
-    fields.refuse_unknown("protocol multiple_choice has the keys " + joined(kMultipleChoiceKeys));
+    read_prompt(fields, task, *protocol);
   }
+  if (*protocol == Protocol::kMultipleChoice) read_choices(fields, task);
+  if (*protocol == Protocol::kGenerate) read_generate(fields, task, errors);
+  const std::vector<std::string>& own = kProtocols.at(static_cast<std::size_t>(*protocol)).keys;
+  refuse_keys_of_others(fields, own);
+  fields.refuse_unknown("protocol " + std::string(to_string(*protocol)) + " has the keys " +
+                        joined(own));
   return task;
 }
 

@@ -4,57 +4,14 @@
 #include <string>
 #include <utility>
 
+#include "host/protocol/spaces.hpp"
+
 namespace assay::host {
 namespace {
 
-// Python's str.rstrip(): ASCII white space and the separators U+001C..U+001F, U+0085, U+00A0 and
-// the Unicode space separators.
-constexpr std::string_view kSpaces[] = {" ",
-                                        "\t",
-                                        "\n",
-                                        "\v",
-                                        "\f",
-                                        "\r",
-                                        "\x1c",
-                                        "\x1d",
-                                        "\x1e",
-                                        "\x1f",
-                                        "\xc2\x85",
-                                        "\xc2\xa0",
-                                        "\xe1\x9a\x80",
-                                        "\xe2\x80\x80",
-                                        "\xe2\x80\x81",
-                                        "\xe2\x80\x82",
-                                        "\xe2\x80\x83",
-                                        "\xe2\x80\x84",
-                                        "\xe2\x80\x85",
-                                        "\xe2\x80\x86",
-                                        "\xe2\x80\x87",
-                                        "\xe2\x80\x88",
-                                        "\xe2\x80\x89",
-                                        "\xe2\x80\x8a",
-                                        "\xe2\x80\xa8",
-                                        "\xe2\x80\xa9",
-                                        "\xe2\x80\xaf",
-                                        "\xe2\x81\x9f",
-                                        "\xe3\x80\x80"};
-
-std::size_t length_without_trailing_spaces(std::string_view text) {
-  const auto ends_with_space = [&](std::string_view space) { return text.ends_with(space); };
-  for (;;) {
-    const auto* const space = std::find_if(std::begin(kSpaces), std::end(kSpaces), ends_with_space);
-    if (space == std::end(kSpaces)) return text.size();
-    text.remove_suffix(space->size());
-  }
-}
-
 Result<EncodedPair> continuation_alone(const Tokenizer& tokenizer, std::string_view continuation) {
-  const auto prefix = tokenizer.bos() ? tokenizer.bos() : tokenizer.eos();
-  if (!prefix) {
-    return Failure{ASSAY_FAILED_PRECONDITION,
-                   "an empty prompt needs a token in front, but the tokenizer has neither BOS nor "
-                   "EOS; give the prompt some text"};
-  }
+  auto prefix = prefix_token(tokenizer);
+  if (!prefix) return std::move(prefix).error();
   auto encoded = tokenizer.encode(continuation, AddSpecial::kNone);
   if (!encoded) return std::move(encoded).error();
   EncodedPair pair;
@@ -67,6 +24,14 @@ Result<EncodedPair> continuation_alone(const Tokenizer& tokenizer, std::string_v
 }
 
 }  // namespace
+
+Result<std::int32_t> prefix_token(const Tokenizer& tokenizer) {
+  const auto prefix = tokenizer.bos() ? tokenizer.bos() : tokenizer.eos();
+  if (prefix) return *prefix;
+  return Failure{ASSAY_FAILED_PRECONDITION,
+                 "an empty prompt needs a token in front, but the tokenizer has neither BOS nor "
+                 "EOS; give the prompt some text"};
+}
 
 Result<Encoding> encode_text(const Tokenizer& tokenizer, std::string_view text, Bos bos) {
   if (bos == Bos::kAuto) {
@@ -90,7 +55,7 @@ Result<Encoding> encode_text(const Tokenizer& tokenizer, std::string_view text, 
 Result<EncodedPair> encode_pair(const Tokenizer& tokenizer, std::string_view context,
                                 std::string_view continuation, Bos bos) {
   const std::string joined = std::string(context) + std::string(continuation);
-  const std::size_t kept = length_without_trailing_spaces(context);
+  const std::size_t kept = without_trailing_spaces(context).size();
   if (kept == 0) return continuation_alone(tokenizer, joined);
   auto own = encode_text(tokenizer, context.substr(0, kept), bos);
   if (!own) return std::move(own).error();

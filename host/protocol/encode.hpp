@@ -21,6 +21,11 @@ namespace assay::host {
 /// Source   scoring.md 6.3
 Result<Encoding> encode_text(const Tokenizer& tokenizer, std::string_view text, Bos bos);
 
+/// What stands before a text without context: BOS, else EOS.
+///
+/// Fails    ASSAY_FAILED_PRECONDITION the tokenizer names neither
+Result<std::int32_t> prefix_token(const Tokenizer& tokenizer);
+
 /// A context and its continuation as tokens.
 struct EncodedPair {
   Span span;

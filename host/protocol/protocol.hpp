@@ -14,6 +14,7 @@
 #include "host/core/json.hpp"
 #include "host/core/result.hpp"
 #include "host/graph/graph.hpp"
+#include "host/protocol/filters.hpp"
 #include "host/text/text.hpp"
 #include "host/worker/session.hpp"
 
@@ -34,7 +35,9 @@ struct PreparedItem {
   std::uint64_t index = 0;
   std::string status = "ok";  ///< anything else: nothing is sent, and the row says why
   Json row = Json::object();  ///< the part of the row that no model changes
-  std::vector<Span> spans;    ///< perplexity: windows; multiple_choice: one per choice
+  /// perplexity: windows; continuation: one; multiple_choice: one per choice; generate: the prompt,
+  /// with `first` at its end
+  std::vector<Span> spans;
 };
 
 std::string to_bytes(const PreparedItem& item);
@@ -48,13 +51,15 @@ struct Records {
 
 using ItemSink = std::function<Result<void>(PreparedItem item)>;
 
-/// Makes the items of a task. One for each record, or one for each window of a joined text.
+/// Makes the items of a task. One for each record, or one for each window of a joined text. `chat`
+/// may be null where the task does not chat; a chat template writes special tokens itself, so with
+/// one bos = "auto" adds none.
 ///
 /// Fails    a record that the templates or the tokenizer cannot use, naming the record; text longer
 ///          than kMaxDocumentBytes, saying how to split it; what the sink reports
 /// Source   scoring.md 3, 6 (context and continuation), 15 (windows)
-Result<void> prepare(const TaskSpec& task, const Tokenizer& tokenizer, Records items, Records shots,
-                     const ItemSink& sink);
+Result<void> prepare(const TaskSpec& task, const Tokenizer& tokenizer, const ChatTemplate* chat,
+                     Records items, Records shots, const ItemSink& sink);
 
 /// The requests of one item for a model of this context length, ids counting from `first_id`.
 /// Truncates contexts on the left: the last max_context + 1 tokens are kept and the last of them is
@@ -65,8 +70,25 @@ Result<void> prepare(const TaskSpec& task, const Tokenizer& tokenizer, Records i
 std::vector<ScoreRequest> requests_of(PreparedItem& item, Protocol protocol,
                                       std::uint64_t max_context, std::uint64_t first_id);
 
+/// The request of one item of protocol generate. The prompt is cut on the left to what the context
+/// leaves beside max_new_tokens. The seed follows from the task's seed and the item's hash, so an
+/// answer does not depend on order, limits or batches.
+///
+/// Source   scoring.md 9
+std::optional<GenerateRequest> generate_request_of(PreparedItem& item, const TaskSpec& task,
+                                                   std::uint64_t max_context, std::uint64_t id);
+
+/// How a task's answers are drawn and end for a model of this tokenizer.
+Decoding decoding_of(const GenerateSpec& spec, const Tokenizer& tokenizer);
+
 /// Completes the row from the scores of its requests, in request order. Sums are float64.
 Json finish_row(PreparedItem item, Protocol protocol, std::span<const Score> scores);
+
+/// Completes the row from what the model said. With filters the row keeps the text before them as
+/// raw_output.
+///
+/// Fails    a filter that does not end on this text
+Result<Json> finish_generation(PreparedItem item, const Filters& filters, const Generation& said);
 
 /// A row whose item could not be scored.
 Json failed_row(PreparedItem item, std::string status);

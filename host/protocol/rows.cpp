@@ -4,6 +4,7 @@
 #include <numeric>
 #include <utility>
 
+#include "host/core/hash.hpp"
 #include "host/protocol/protocol.hpp"
 
 namespace assay::host {
@@ -41,17 +42,37 @@ void finish_perplexity(Json& row, std::span<const Score> scores) {
   row["token_nll"] = std::move(token_nll);
 }
 
+bool is_greedy(const Score& score) {
+  return std::all_of(score.greedy.begin(), score.greedy.end(),
+                     [](std::uint8_t flag) { return flag != 0; });
+}
+
 void finish_multiple_choice(Json& row, std::span<const Score> scores) {
   Json loglikelihoods = Json::array();
   Json greedy = Json::array();
   for (const Score& score : scores) {
     loglikelihoods.push_back(sum(score.logprobs));
-    const bool is_greedy = std::all_of(score.greedy.begin(), score.greedy.end(),
-                                       [](std::uint8_t flag) { return flag != 0; });
-    greedy.push_back(is_greedy ? 1 : 0);
+    greedy.push_back(is_greedy(score) ? 1 : 0);
   }
   row["choice_loglikelihoods"] = std::move(loglikelihoods);
   row["choice_greedy"] = std::move(greedy);
+}
+
+void finish_continuation(Json& row, const Score& score) {
+  row["loglikelihood"] = sum(score.logprobs);
+  row["greedy"] = is_greedy(score);
+}
+
+std::string_view to_string(Finish finish) {
+  switch (finish) {
+    case Finish::kEnd:
+      return "end";
+    case Finish::kStop:
+      return "stop";
+    case Finish::kLength:
+      return "length";
+  }
+  return "";
 }
 
 bool is_finite(const Score& score) {
@@ -67,8 +88,7 @@ std::vector<ScoreRequest> requests_of(PreparedItem& item, Protocol protocol,
   if (item.status != "ok") return requests;
   std::uint64_t truncated = 0;
   for (Span& span : item.spans) {
-    const std::uint64_t longest =
-        protocol == Protocol::kMultipleChoice ? max_context + 1 : max_context;
+    const std::uint64_t longest = protocol == Protocol::kPerplexity ? max_context : max_context + 1;
     const std::uint64_t cut =
         max_context > 0 && span.tokens.size() > longest ? span.tokens.size() - longest : 0;
     if (cut >= span.first) {
@@ -87,6 +107,53 @@ std::vector<ScoreRequest> requests_of(PreparedItem& item, Protocol protocol,
   return requests;
 }
 
+std::optional<GenerateRequest> generate_request_of(PreparedItem& item, const TaskSpec& task,
+                                                   std::uint64_t max_context, std::uint64_t id) {
+  if (item.status != "ok") return std::nullopt;
+  const std::vector<std::int32_t>& prompt = item.spans.front().tokens;
+  const std::uint64_t max_new = task.generate.max_new_tokens;
+  if (max_context > 0 && max_new >= max_context) {
+    item.status = "too_long";
+    return std::nullopt;
+  }
+  const std::uint64_t longest = max_context > 0 ? max_context - max_new : prompt.size();
+  const std::uint64_t cut = prompt.size() > longest ? prompt.size() - longest : 0;
+  item.row["truncated_tokens"] = cut;
+  GenerateRequest request;
+  request.id = id;
+  request.tokens.assign(prompt.begin() + static_cast<std::ptrdiff_t>(cut), prompt.end());
+  request.seed =
+      seed_from(std::to_string(task.seed) + ":" + item.row.at("item").get<std::string>());
+  return request;
+}
+
+Decoding decoding_of(const GenerateSpec& spec, const Tokenizer& tokenizer) {
+  Decoding decoding;
+  decoding.max_new = static_cast<std::uint32_t>(spec.max_new_tokens);
+  decoding.min_new = static_cast<std::uint32_t>(spec.min_new_tokens);
+  decoding.top_k = static_cast<std::uint32_t>(spec.top_k);
+  decoding.temperature = static_cast<float>(spec.temperature);
+  decoding.top_p = static_cast<float>(spec.top_p);
+  decoding.end_tokens = tokenizer.end_tokens();
+  decoding.stop = spec.stop;
+  return decoding;
+}
+
+Result<Json> finish_generation(PreparedItem item, const Filters& filters, const Generation& said) {
+  auto output = filters.apply(said.text);
+  if (!output) return std::move(output).error();
+  Json row = std::move(item.row);
+  row["output"] = std::move(*output);
+  row["raw_output"] = said.text;
+  row["tokens"] = said.tokens;
+  row["n_tokens"] = said.tokens.size();
+  row["finish"] = to_string(said.finish);
+  row["first_token_seconds"] =
+      said.first_token_seconds ? Json(*said.first_token_seconds) : Json(nullptr);
+  row["seconds"] = said.seconds;
+  return row;
+}
+
 Json finish_row(PreparedItem item, Protocol protocol, std::span<const Score> scores) {
   if (!std::all_of(scores.begin(), scores.end(), is_finite)) {
     return failed_row(std::move(item), "not_finite");
@@ -94,6 +161,8 @@ Json finish_row(PreparedItem item, Protocol protocol, std::span<const Score> sco
   Json row = std::move(item.row);
   if (protocol == Protocol::kPerplexity) {
     finish_perplexity(row, scores);
+  } else if (protocol == Protocol::kContinuation) {
+    finish_continuation(row, scores.front());
   } else {
     finish_multiple_choice(row, scores);
   }

@@ -63,6 +63,8 @@ Json variant_entry(const Graph& graph, const RunState& state, std::size_t model)
   entry["vocab"] = outcome->info->vocab;
   entry["max_context"] = outcome->info->max_context;
   entry["tokenizer_sha256"] = outcome->tokenizer_fingerprint;
+  entry["chat_template_sha256"] =
+      outcome->chat_fingerprint.empty() ? Json(nullptr) : Json(outcome->chat_fingerprint);
   entry["load_seconds"] = outcome->load_seconds;
   entry["score_seconds"] = score_seconds;
   return entry;
@@ -87,7 +89,14 @@ Json settings_of(const TaskSpec& task) {
             {"join", own.join ? Json(*own.join) : Json(nullptr)},
             {"bos", std::string(to_string(task.bos))}};
   }
-  return {{"shots", task.prompt.shots}, {"bos", std::string(to_string(task.bos))}};
+  Json settings{{"shots", task.prompt.shots},
+                {"chat", task.prompt.is_chat},
+                {"bos", std::string(to_string(task.bos))}};
+  if (task.protocol == Protocol::kGenerate) {
+    settings["max_new_tokens"] = task.generate.max_new_tokens;
+    settings["temperature"] = task.generate.temperature;
+  }
+  return settings;
 }
 
 Json task_entry(const Graph& graph, const RunState& state, std::size_t task) {
@@ -130,6 +139,7 @@ Json counts_of(const Graph& graph, const RunState& state) {
                       {"empty", counts.empty},
                       {"failed", counts.failed},
                       {"boundary_differs", counts.boundary_differs},
+                      {"reached_max_new", counts.reached_max_new},
                       {"score_seconds", done.score_seconds}});
     }
   }

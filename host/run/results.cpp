@@ -121,19 +121,31 @@ void Figures::add_task(std::size_t model, std::size_t task) {
   if (!table || table->size() == 0) return;
   add_records(model, task, *table);
   if (!graph_.baseline || model == *graph_.baseline) return;
-  const auto& reference = variants_[*graph_.baseline];
-  if (graph_.tasks[task].protocol == Protocol::kPerplexity &&
-      reference.tokenizer_fingerprint != variants_[model].tokenizer_fingerprint) {
-    results_.failures.push_back(
-        {graph_.models[model].name, graph_.tasks[task].name, std::nullopt,
-         Failure{ASSAY_FAILED_PRECONDITION,
-                 "model." + graph_.models[model].name + " and model." +
-                     graph_.models[*graph_.baseline].name +
-                     " have different tokenizers, so their perplexities are not compared"}});
+  if (const std::string why = why_not_compared(model, task); !why.empty()) {
+    results_.failures.push_back({graph_.models[model].name, graph_.tasks[task].name, std::nullopt,
+                                 Failure{ASSAY_FAILED_PRECONDITION, why}});
     return;
   }
   const auto baseline = table_of(*graph_.baseline, task);
   if (baseline) add_comparisons(model, task, *baseline, *table);
+}
+
+/// What differs from the baseline so that the task's figures would not speak of the model, or "".
+std::string Figures::why_not_compared(std::size_t model, std::size_t task) const {
+  const TaskSpec& spec = graph_.tasks[task];
+  const auto reference = variants_.find(*graph_.baseline);
+  if (reference == variants_.end()) return "";
+  const VariantOutcome& own = variants_.at(model);
+  const std::string both = "model." + graph_.models[model].name + " and model." +
+                           graph_.models[*graph_.baseline].name + " have different ";
+  if (spec.protocol == Protocol::kPerplexity &&
+      reference->second.tokenizer_fingerprint != own.tokenizer_fingerprint) {
+    return both + "tokenizers, so their perplexities are not compared";
+  }
+  if (spec.prompt.is_chat && reference->second.chat_fingerprint != own.chat_fingerprint) {
+    return both + "chat templates, so their prompts differ and they are not compared";
+  }
+  return "";
 }
 
 void Figures::add_records(std::size_t model, std::size_t task, const RowTable& table) {

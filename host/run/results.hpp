@@ -42,6 +42,7 @@ class Figures {
 
  private:
   void add_task(std::size_t model, std::size_t task);
+  std::string why_not_compared(std::size_t model, std::size_t task) const;
   void add_records(std::size_t model, std::size_t task, const RowTable& table);
   void add_comparisons(std::size_t model, std::size_t task, const RowTable& baseline,
                        const RowTable& table);

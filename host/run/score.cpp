@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <memory>
 
+#include "host/log/log.hpp"
+#include "host/protocol/filters.hpp"
 #include "host/protocol/protocol.hpp"
 #include "host/stats/measure.hpp"
 #include "host/store/files.hpp"
@@ -27,8 +30,13 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-std::uint64_t tokens_of(const PreparedItem& item) {
-  std::uint64_t n = 0;
+bool runs_on(const TaskSpec& task, std::size_t model) {
+  return std::find(task.models.begin(), task.models.end(), model) != task.models.end();
+}
+
+/// Tokens an item makes a backend work on.
+std::uint64_t tokens_of(const PreparedItem& item, const TaskSpec& task) {
+  std::uint64_t n = task.protocol == Protocol::kGenerate ? task.generate.max_new_tokens : 0;
   for (const Span& span : item.spans) n += span.tokens.size();
   return n;
 }
@@ -44,6 +52,7 @@ void count(const Json& row, ItemCounts& counts) {
   counts.truncated += truncated > 0 ? 1 : 0;
   counts.truncated_tokens += truncated;
   counts.boundary_differs += row.value("boundary_differs", std::uint64_t{0});
+  counts.reached_max_new += row.value("finish", "") == "length" ? 1U : 0U;
   if (status == "ok") {
     ++counts.scored;
   } else if (status.starts_with("empty")) {
@@ -101,32 +110,51 @@ std::filesystem::path rows_path(const std::filesystem::path& out, const std::str
   return out / "rows" / variant / (task + ".jsonl.zst");
 }
 
-/// Items scored in one call: their requests, and the answers as they come.
+/// One variant at work: its tokenizer, its templates, its backend.
+struct Scoring::Variant {
+  const ModelSpec* model;
+  Tokenizer tokenizer;
+  std::optional<ChatTemplate> chat;  ///< where one of its tasks chats
+  std::unique_ptr<Session> session;
+  ModelInfo info;
+  double load_seconds = 0;
+};
+
+/// Items worked on in one call: their requests, and the answers as they come.
 struct Scoring::Unit {
   struct Slot {
     PreparedItem item;
     std::vector<Score> scores;
+    std::optional<Generation> said;
     std::uint64_t open = 0;
     std::optional<Failure> failure;
   };
-  std::vector<Slot> slots;
-  std::vector<ScoreRequest> requests;
-  std::vector<std::pair<std::size_t, std::size_t>> owner;  // by request id: slot, span
+  const TaskSpec& task;
+  std::uint64_t max_context;
+  std::vector<Slot> slots = {};
+  std::vector<ScoreRequest> to_score = {};
+  std::vector<GenerateRequest> to_generate = {};
+  std::vector<std::pair<std::size_t, std::size_t>> owner = {};  // by request id: slot, span
 
-  void add(PreparedItem item, Protocol protocol, std::uint64_t max_context) {
-    auto made = requests_of(item, protocol, max_context, requests.size());
+  void add(PreparedItem item) {
     Slot slot;
-    slot.open = made.size();
-    slot.scores.resize(made.size());
-    for (std::size_t span = 0; span < made.size(); ++span) {
-      owner.emplace_back(slots.size(), span);
-      requests.push_back(std::move(made[span]));
+    if (task.protocol == Protocol::kGenerate) {
+      if (auto made = generate_request_of(item, task, max_context, owner.size())) {
+        to_generate.push_back(std::move(*made));
+        slot.open = 1;
+      }
+    } else {
+      auto made = requests_of(item, task.protocol, max_context, owner.size());
+      slot.open = made.size();
+      std::move(made.begin(), made.end(), std::back_inserter(to_score));
     }
+    slot.scores.resize(slot.open);
+    for (std::size_t span = 0; span < slot.open; ++span) owner.emplace_back(slots.size(), span);
     slot.item = std::move(item);
     slots.push_back(std::move(slot));
   }
 
-  /// Whether this was the last open request of its item.
+  // Whether this was the last open request of its item.
   bool take(std::uint64_t id, Result<Score> score) {
     Slot& slot = slots[owner[id].first];
     if (score) {
@@ -135,6 +163,38 @@ struct Scoring::Unit {
       slot.failure = std::move(score).error();
     }
     return --slot.open == 0;
+  }
+  bool take(std::uint64_t id, Result<Generation> said) {
+    Slot& slot = slots[owner[id].first];
+    if (said) {
+      slot.said = std::move(*said);
+    } else {
+      slot.failure = std::move(said).error();
+    }
+    return --slot.open == 0;
+  }
+
+  Result<void> run(Variant& variant, Progress& progress) {
+    const auto sink = [&](std::uint64_t id, auto answer) {
+      if (take(id, std::move(answer))) progress.advance();
+    };
+    if (task.protocol != Protocol::kGenerate) return variant.session->score(to_score, sink);
+    return variant.session->generate(to_generate, decoding_of(task.generate, variant.tokenizer),
+                                     variant.tokenizer, sink);
+  }
+
+  /// The row of an answered item; notes in its slot why it has no figures.
+  Json row(Slot& slot, const Filters& filters) const {
+    if (slot.failure) return failed_row(std::move(slot.item), "failed");
+    if (slot.item.status != "ok") {
+      std::string status = slot.item.status;
+      return failed_row(std::move(slot.item), std::move(status));
+    }
+    if (!slot.said) return finish_row(std::move(slot.item), task.protocol, slot.scores);
+    auto finished = finish_generation(slot.item, filters, *slot.said);
+    if (finished) return std::move(*finished);
+    slot.failure = std::move(finished).error();
+    return failed_row(std::move(slot.item), "failed");
   }
 };
 
@@ -150,35 +210,59 @@ void Scoring::note(const ModelSpec& model, const std::string& task, Failure fail
   failures_.push_back({model.name, task, std::nullopt, std::move(failure)});
 }
 
+Result<Scoring::Variant> Scoring::open(std::size_t index) {
+  const ModelSpec& model = graph_.models[index];
+  auto tokenizer = Tokenizer::open(model.path);
+  if (!tokenizer) return std::move(tokenizer).error();
+  std::uint64_t longest = 0;
+  bool chats = false;
+  for (const TaskSpec& task : graph_.tasks) {
+    longest = std::max(longest, task.perplexity.window);
+    chats = chats || (task.prompt.is_chat && runs_on(task, index));
+  }
+  std::optional<ChatTemplate> chat;
+  if (chats) {
+    auto opened = ChatTemplate::open(model.path);
+    if (!opened) return std::move(opened).error();
+    chat = std::move(*opened);
+  }
+  auto session = open_in_process(model, graph_.seed, cancelled_);
+  if (!session) return std::move(session).error();
+  const Stopwatch loading;
+  auto info = (*session)->load(longest);
+  if (!info) return std::move(info).error();
+  if (info->vocab > 0 && tokenizer->vocabulary() > info->vocab) {
+    log(LogLevel::kWarn, "model." + model.name + ": the tokenizer knows " +
+                             std::to_string(tokenizer->vocabulary()) +
+                             " tokens, the embedding has " + std::to_string(info->vocab) +
+                             "; items that need the others fail");
+  }
+  return Variant{&model, std::move(*tokenizer), std::move(chat), std::move(*session),
+                 *info,  loading.seconds()};
+}
+
 Result<VariantOutcome> Scoring::variant(std::size_t index) {
   const ModelSpec& model = graph_.models[index];
   VariantOutcome outcome;
-  const auto give_up = [&](Failure failure) {
-    note(model, "", std::move(failure));
+  auto opened = open(index);
+  if (!opened) {
+    note(model, "", std::move(opened).error());
     return outcome;
-  };
-  auto tokenizer = Tokenizer::open(model.path);
-  if (!tokenizer) return give_up(std::move(tokenizer).error());
-  outcome.tokenizer_fingerprint = tokenizer->fingerprint();
-  auto session = open_in_process(model, graph_.seed, cancelled_);
-  if (!session) return give_up(std::move(session).error());
-  const Stopwatch loading;
-  std::uint64_t longest = 0;
-  for (const TaskSpec& spec : graph_.tasks) longest = std::max(longest, spec.perplexity.window);
-  auto info = (*session)->load(longest);
-  if (!info) return give_up(std::move(info).error());
-  outcome.load_seconds = loading.seconds();
-  outcome.info = *info;
+  }
+  Variant& variant = *opened;
+  outcome.load_seconds = variant.load_seconds;
+  outcome.info = variant.info;
+  outcome.tokenizer_fingerprint = variant.tokenizer.fingerprint();
+  if (variant.chat) outcome.chat_fingerprint = variant.chat->fingerprint();
 
   outcome.status = Status::kComplete;
   for (std::size_t t = 0; t < graph_.tasks.size(); ++t) {
-    const auto& models = graph_.tasks[t].models;
-    if (std::find(models.begin(), models.end(), index) == models.end()) continue;
+    if (!runs_on(graph_.tasks[t], index)) continue;
     if (cancelled_) {
       outcome.status = Status::kPartial;
       break;
     }
-    auto scored = task(t, model, *info, *tokenizer, **session);
+    auto scored = task(t, variant);
     if (!scored && scored.error().code != ASSAY_CANCELLED) {
       if (ends_the_run(scored.error(), out_)) return std::move(scored).error();
       note(model, graph_.tasks[t].name, std::move(scored).error());
@@ -196,14 +280,17 @@ Result<VariantOutcome> Scoring::variant(std::size_t index) {
   return outcome;
 }
 
-Result<Scoring::Prepared*> Scoring::prepared(std::size_t index, const Tokenizer& tokenizer) {
+Result<Scoring::Prepared*> Scoring::prepared(std::size_t index, const Variant& variant) {
   const TaskSpec& spec = graph_.tasks[index];
-  const auto key = std::pair(index, tokenizer.fingerprint());
+  const ChatTemplate* chat = variant.chat ? &*variant.chat : nullptr;
+  const bool chats = spec.prompt.is_chat && chat != nullptr;
+  const auto key =
+      std::pair(index, variant.tokenizer.fingerprint() + (chats ? chat->fingerprint() : ""));
   if (const auto found = prepared_.find(key); found != prepared_.end()) return &found->second;
   auto items = sources_.records(spec.dataset);
   if (!items) return std::move(items).error();
   auto shots = *items;
-  if (spec.protocol == Protocol::kMultipleChoice && spec.prompt.shots > 0) {
+  if (spec.prompt.shots > 0) {
     auto pool = sources_.records(spec.prompt.shots_from);
     if (!pool) return std::move(pool).error();
     shots = *pool;
@@ -212,11 +299,13 @@ Result<Scoring::Prepared*> Scoring::prepared(std::size_t index, const Tokenizer&
   if (!spool) return std::move(spool).error();
   {
     Progress progress(progress_, "tokenizing " + spec.name, items->size);
-    auto done = prepare(spec, tokenizer, *items, shots, [&](PreparedItem item) -> Result<void> {
-      if (cancelled_) return Failure{ASSAY_CANCELLED, "interrupted while tokenizing " + spec.name};
-      progress.advance();
-      return spool->append(to_bytes(item));
-    });
+    auto done = prepare(
+        spec, variant.tokenizer, chat, *items, shots, [&](PreparedItem item) -> Result<void> {
+          if (cancelled_)
+            return Failure{ASSAY_CANCELLED, "interrupted while tokenizing " + spec.name};
+          progress.advance();
+          return spool->append(to_bytes(item));
+        });
     if (!done) return std::move(done).error();
   }
   // With `join` the limit has already cut the documents that were joined.
@@ -226,17 +315,31 @@ Result<Scoring::Prepared*> Scoring::prepared(std::size_t index, const Tokenizer&
   return &prepared_.emplace(key, Prepared{std::move(*spool), to_score}).first->second;
 }
 
-Result<TaskOutcome> Scoring::task(std::size_t index, const ModelSpec& model, const ModelInfo& info,
-                                  const Tokenizer& tokenizer, Session& session) {
-  const TaskSpec& spec = graph_.tasks[index];
-  if (spec.protocol == Protocol::kPerplexity && info.max_context > 0 &&
-      spec.perplexity.window > info.max_context) {
-    return Failure{ASSAY_FAILED_PRECONDITION,
-                   "window = " + std::to_string(spec.perplexity.window) +
-                       " is longer than the context of model." + model.name + ", " +
-                       std::to_string(info.max_context) + " tokens; use a window of at most that"};
+Result<void> Scoring::check_lengths(const TaskSpec& task, const Variant& variant) const {
+  const std::uint64_t context = variant.info.max_context;
+  if (context == 0) return {};
+  const std::string of_model =
+      " the context of model." + variant.model->name + ", " + std::to_string(context) + " tokens; ";
+  if (task.protocol == Protocol::kPerplexity && task.perplexity.window > context) {
+    return Failure{ASSAY_FAILED_PRECONDITION, "window = " + std::to_string(task.perplexity.window) +
+                                                  " is longer than" + of_model +
+                                                  "use a window of at most that"};
   }
-  auto items = prepared(index, tokenizer);
+  if (task.protocol == Protocol::kGenerate && task.generate.max_new_tokens >= context) {
+    return Failure{ASSAY_FAILED_PRECONDITION,
+                   "max_new_tokens = " + std::to_string(task.generate.max_new_tokens) +
+                       " leaves no room for a prompt in" + of_model + "use fewer"};
+  }
+  return {};
+}
+
+Result<TaskOutcome> Scoring::task(std::size_t index, Variant& variant) {
+  const TaskSpec& spec = graph_.tasks[index];
+  const ModelSpec& model = *variant.model;
+  if (auto fits = check_lengths(spec, variant); !fits) return std::move(fits).error();
+  auto filters = Filters::compile(spec.generate.filters);
+  if (!filters) return std::move(filters).error();
+  auto items = prepared(index, variant);
   if (!items) return std::move(items).error();
   const std::filesystem::path path = rows_path(out_, model.name, spec.name);
   if (auto made = make_folder(path.parent_path()); !made) return std::move(made).error();
@@ -247,22 +350,22 @@ Result<TaskOutcome> Scoring::task(std::size_t index, const ModelSpec& model, con
   outcome.status = Status::kComplete;
   outcome.counts.items = (*items)->to_score;
   const Stopwatch scoring;
-  Progress progress(progress_, "scoring " + model.name + " on " + spec.name, outcome.counts.items);
+  Progress progress(progress_,
+                    (spec.protocol == Protocol::kGenerate ? "generating " : "scoring ") +
+                        model.name + " on " + spec.name,
+                    outcome.counts.items);
   std::uint64_t next = 0;
   while (next < outcome.counts.items && outcome.status == Status::kComplete) {
-    Unit unit;
+    Unit unit{spec, variant.info.max_context};
     for (std::uint64_t tokens = 0;
          next < outcome.counts.items && tokens < kUnitTokens && unit.slots.size() < kUnitItems;) {
       auto bytes = (*items)->spool.read(next++);
       if (!bytes) return std::move(bytes).error();
       PreparedItem item = prepared_from_bytes(*bytes);
-      tokens += tokens_of(item);
-      unit.add(std::move(item), spec.protocol, info.max_context);
+      tokens += tokens_of(item, spec);
+      unit.add(std::move(item));
     }
-    const auto sink = [&](std::uint64_t id, Result<Score> score) {
-      if (unit.take(id, std::move(score))) progress.advance();
-    };
-    auto ran = session.score(unit.requests, sink);
+    auto ran = unit.run(variant, progress);
     if (!ran && ran.error().code != ASSAY_CANCELLED) {
       note(model, spec.name, ran.error());
       outcome.status = Status::kFailed;
@@ -275,9 +378,7 @@ Result<TaskOutcome> Scoring::task(std::size_t index, const ModelSpec& model, con
         continue;
       }
       const std::uint64_t item = slot.item.index;
-      const std::string status = slot.failure ? "failed" : slot.item.status;
-      Json row = status == "ok" ? finish_row(std::move(slot.item), spec.protocol, slot.scores)
-                                : failed_row(std::move(slot.item), status);
+      Json row = unit.row(slot, *filters);
       count(row, outcome.counts);
       const std::string ended = row.at("status");
       if (ended != "ok" && !ended.starts_with("empty") &&

@@ -29,6 +29,7 @@ struct ItemCounts {
   std::uint64_t empty = 0;             ///< nothing to score: an empty text or continuation
   std::uint64_t failed = 0;            ///< the backend refused or could not score
   std::uint64_t boundary_differs = 0;  ///< requests whose joint encoding differs from the context's
+  std::uint64_t reached_max_new = 0;   ///< answers that ended at max_new_tokens, not by themselves
 };
 
 enum class Status { kComplete, kPartial, kFailed };
@@ -52,6 +53,7 @@ struct VariantOutcome {
   Status status = Status::kFailed;
   std::optional<ModelInfo> info;
   std::string tokenizer_fingerprint;
+  std::string chat_fingerprint;  ///< "" where no task of the variant chats
   double load_seconds = 0;
   std::map<std::size_t, TaskOutcome> tasks;  ///< by index into Graph::tasks
 };
@@ -83,10 +85,12 @@ class Scoring {
     std::uint64_t to_score = 0;
   };
   struct Unit;
+  struct Variant;
 
-  Result<Prepared*> prepared(std::size_t task, const Tokenizer& tokenizer);
-  Result<TaskOutcome> task(std::size_t task, const ModelSpec& model, const ModelInfo& info,
-                           const Tokenizer& tokenizer, Session& session);
+  Result<Variant> open(std::size_t model);
+  Result<Prepared*> prepared(std::size_t task, const Variant& variant);
+  Result<TaskOutcome> task(std::size_t task, Variant& variant);
+  Result<void> check_lengths(const TaskSpec& task, const Variant& variant) const;
   void note(const ModelSpec& model, const std::string& task, Failure failure);
 
   const Graph& graph_;

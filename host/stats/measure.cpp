@@ -358,16 +358,26 @@ Result<std::vector<Paired>> compare(const MetricSpec& metric, const RowTable& a,
 }
 
 std::vector<Group> groups_of(const TaskSpec& task, const RowTable& table) {
+  const std::size_t n_keys = task.group_by.size();
   std::vector<Group> groups;
-  for (std::size_t key = 0; key < task.group_by.size(); ++key) {
+  const auto add_by = [&](const std::vector<std::size_t>& keys) {
     std::map<std::string, std::size_t> places;
     for (std::uint64_t row = 0; row < table.size(); ++row) {
-      const std::string& value = table.groups(row)[key];
-      const auto [place, is_new] = places.emplace(value, groups.size());
-      if (is_new) groups.push_back({task.group_by[key] + "=" + value, {}});
+      std::string name;
+      for (const std::size_t key : keys) {
+        name += (name.empty() ? "" : ",") + task.group_by[key] + "=" + table.groups(row)[key];
+      }
+      const auto [place, is_new] = places.emplace(name, groups.size());
+      if (is_new) groups.push_back({name, {}});
       groups[place->second].rows.push_back(row);
     }
+  };
+  std::vector<std::size_t> all;
+  for (std::size_t key = 0; key < n_keys; ++key) {
+    add_by({key});
+    all.push_back(key);
   }
+  if (n_keys > 1) add_by(all);
   return groups;
 }
 

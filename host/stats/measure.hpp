@@ -87,8 +87,9 @@ Result<std::vector<Paired>> compare(const MetricSpec& metric, const RowTable& a,
                                     std::span<const std::uint64_t> rows_a, const RowTable& b,
                                     std::span<const std::uint64_t> rows_b, std::uint64_t seed);
 
-/// The names of the groups a table's rows fall into: "category=sum" for each key and value, in
-/// order of first appearance, with the positions of their rows.
+/// The groups a table's rows fall into: "category=sum" for each key and value and, with several
+/// keys, "category=sum,region=north" for each combination there is. In order of first appearance,
+/// with the positions of their rows.
 struct Group {
   std::string name;
   std::vector<std::uint64_t> rows;

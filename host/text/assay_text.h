@@ -1,5 +1,5 @@
-/* The C boundary between the host and the Rust crates that tokenize and render. Called by
- * host/text/text.cpp alone; knows nothing of assay but this. */
+/* The C boundary between the host and the Rust crates that tokenize and render. Called from
+ * host/text alone; knows nothing of assay but this. */
 #ifndef ASSAY_TEXT_H_
 #define ASSAY_TEXT_H_
 #include <stdint.h>
@@ -55,6 +55,9 @@ int32_t assay_text_token_id(const assay_text_tokenizer* tokenizer, assay_text_st
 int32_t assay_text_token_text(const assay_text_tokenizer* tokenizer, uint32_t id,
                               assay_text_buffer* out);
 
+/* One more than the highest id. */
+uint64_t assay_text_vocabulary(const assay_text_tokenizer* tokenizer);
+
 typedef struct assay_text_template assay_text_template;
 
 /* variables: a JSON array of the names the template reads and does not define; the reason where
@@ -70,6 +73,14 @@ int32_t assay_text_render(const assay_text_template* compiled, assay_text_str re
 /* out: JSON; of the value where the source is one `{{ expression }}`, else of the text. */
 int32_t assay_text_evaluate(const assay_text_template* compiled, assay_text_str record_json,
                             assay_text_buffer* out);
+
+/* A chat template, compiled and rendered as transformers does; closed as any template. */
+int32_t assay_text_chat_open(assay_text_str source, assay_text_template** compiled,
+                             assay_text_buffer* reason);
+
+/* chat_json: an object of all that the template is given. out: UTF-8 text. */
+int32_t assay_text_chat_render(const assay_text_template* compiled, assay_text_str chat_json,
+                               assay_text_buffer* out);
 
 #ifdef __cplusplus
 }

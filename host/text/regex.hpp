@@ -11,13 +11,19 @@
 
 namespace assay::host {
 
-/// Perl syntax over UTF-8, where \d, \w and \s know all of Unicode, as in Python's re. Differs from
-/// it: \Z also matches before a last line end.
+/// Python's re over UTF-8: \d, \w and \s know all of Unicode, \Z is the very end, `.` stops at \n
+/// alone. Differs from it: what only Perl has is allowed, such as [[:alpha:]] and \p{L}; the flags
+/// (?a), (?L) and (?u) are not; \s leaves out U+001C to U+001F and takes U+180E; \B matches an
+/// empty text; a counted repetition of what can match nothing may capture another part.
+///
+/// A search takes at most 5,000,000 steps and 20 more for each byte of its text, counted the same
+/// on every machine.
 ///
 /// Threads  [any-thread] all const functions may run at once
 class Regex {
  public:
-  /// Fails    ASSAY_INVALID_ARGUMENT it does not compile, with the reason and the character
+  /// Fails    ASSAY_INVALID_ARGUMENT it does not compile, with the reason and the character; it is
+  ///          longer than 16 KiB
   static Result<Regex> compile(std::string_view pattern);
   Regex(Regex&&) noexcept;
   Regex& operator=(Regex&&) noexcept;
@@ -26,9 +32,10 @@ class Regex {
   /// Every match that does not overlap the one before: the whole of it where the pattern has no
   /// group, else its first group that is not empty ("" when all are).
   ///
-  /// Fails    ASSAY_RESOURCE_EXHAUSTED the pattern backtracks beyond the limit on this text, which
-  ///          is a matter of well under a second; ASSAY_INVALID_ARGUMENT text that is not UTF-8
-  /// Source   re.findall; scoring.md 5.8
+  /// Fails    ASSAY_RESOURCE_EXHAUSTED the pattern backtracks beyond the limit of steps, or beyond
+  ///          64 MiB, on this text: a matter of well under a second; ASSAY_INVALID_ARGUMENT text
+  ///          that is not UTF-8
+  /// Source   re.findall; the rule for groups of lm-eval 0.4.13, filters/extraction.py
   Result<std::vector<std::string>> find_all(std::string_view text) const;
 
   /// Every match replaced by `with`, which is taken as it stands.

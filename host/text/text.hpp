@@ -62,7 +62,8 @@ class Tokenizer {
   const std::string& eos_text() const;
 
   /// Tokens that end a text: eos_token_id of config.json and of generation_config.json (each a
-  /// number or a list) and eos(). Ascending, each once; empty where the model names none.
+  /// number or a list) and eos(). Ascending, each once; empty where the model names none. May hold
+  /// ids from vocabulary() on, of a padded vocabulary.
   const std::vector<std::int32_t>& end_tokens() const;
 
   /// One more than the highest id a text can be encoded to.
@@ -83,7 +84,8 @@ class Tokenizer {
 /// Values print as Python prints them (True, None, 1e-07, ['a', 1.0]). Differs from Jinja2: no `%`
 /// formatting of strings, no include or extends; tuples are lists; `~` writes floats beyond 1e16
 /// without an exponent; an undefined part of a list fails instead of printing as Undefined; a
-/// filter or test that does not exist is refused at once.
+/// filter or test that does not exist is refused at once, and so is what no stack would hold: a tag
+/// of more than 4000 parts, more than 1000 elif.
 ///
 /// Source   Jinja2 3.1 through minijinja 2; scoring.md 2
 /// Threads  [any-thread] all const functions may run at once
@@ -119,7 +121,13 @@ struct ChatTurn {
 };
 
 /// A model's own chat template, rendered as transformers renders it: lenient undefined, blocks
-/// trimmed, with raise_exception, strftime_now, bos_token and eos_token.
+/// trimmed, loop controls, raise_exception, the special tokens the model names (bos_token ...),
+/// tools and documents there but none.
+///
+/// Differs from it: strftime_now is not defined, as a prompt with today's date would give another
+/// result every day, so templates that ask for it fall back on the date they hold (Llama 3.1:
+/// 26 Jul 2024), and those that do not ask fail; a filter or test that does not exist is refused at
+/// once; as Template in the other points. A rendering ends after 500,000 instructions.
 ///
 /// Source   transformers 5.23, utils/chat_template_utils.py
 /// Threads  [any-thread] all const functions may run at once

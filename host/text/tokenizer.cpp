@@ -1,11 +1,11 @@
 #include <algorithm>
-#include <fstream>
-#include <iterator>
+#include <set>
 #include <system_error>
 #include <utility>
 
 #include "host/core/hash.hpp"
 #include "host/text/crate_call.hpp"
+#include "host/text/model_files.hpp"
 #include "host/text/text.hpp"
 
 namespace assay::host {
@@ -28,44 +28,17 @@ struct Documents {
   Json tokenizer_config;
   Json special_tokens_map;
   Json config;
+  Json generation_config;
 };
 
-Result<std::string> read(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) {
-    return Failure{ASSAY_NOT_FOUND, path.string() + ": cannot be opened for reading",
-                   path.string()};
-  }
-  std::string bytes{std::istreambuf_iterator<char>(in), {}};
-  if (in.bad()) {
-    return Failure{ASSAY_UNAVAILABLE, path.string() + ": cannot be read to its end", path.string()};
-  }
-  return bytes;
-}
-
-Result<Json> read_document(const std::filesystem::path& path) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return Json();
-  auto bytes = read(path);
-  if (!bytes) return std::move(bytes).error();
-  try {
-    Json document = Json::parse(*bytes);
-    if (document.is_object()) return document;
-    return Failure{ASSAY_INVALID_ARGUMENT,
-                   path.string() + ": must hold a JSON object, but holds " + document.type_name(),
-                   path.string()};
-  } catch (const Json::exception& e) {
-    return Failure{ASSAY_INVALID_ARGUMENT, path.string() + ": not valid JSON: " + e.what(),
-                   path.string()};
-  }
-}
-
 Result<Documents> read_documents(const std::filesystem::path& dir) {
-  Documents documents{dir, {}, {}, {}};
-  for (auto [name, document] : {std::pair{"tokenizer_config.json", &documents.tokenizer_config},
-                                std::pair{"special_tokens_map.json", &documents.special_tokens_map},
-                                std::pair{"config.json", &documents.config}}) {
-    auto found = read_document(dir / name);
+  Documents documents{dir, {}, {}, {}, {}};
+  for (auto [name, document] :
+       {std::pair{"tokenizer_config.json", &documents.tokenizer_config},
+        std::pair{"special_tokens_map.json", &documents.special_tokens_map},
+        std::pair{"config.json", &documents.config},
+        std::pair{"generation_config.json", &documents.generation_config}}) {
+    auto found = read_model_json(dir / name);
     if (!found) return std::move(found).error();
     *document = std::move(*found);
   }
@@ -142,6 +115,38 @@ Result<Special> find_special(const assay_text_tokenizer& tokenizer, const Docume
   return Special{};
 }
 
+/// Adds "eos_token_id": 1 or [1, 2]. An id without a token is kept: vocabularies may be padded, and
+/// a model may produce what its tokenizer cannot spell.
+Result<void> add_end_tokens(const std::filesystem::path& path, const Json& document,
+                            std::set<std::int32_t>& ends) {
+  const auto found = document.find("eos_token_id");
+  if (found == document.end() || found->is_null()) return {};
+  const Json listed = found->is_array() ? *found : Json::array({*found});
+  for (const Json& id : listed) {
+    // A number above the range of the signed type compares as negative, and is refused as well.
+    const auto value = id.is_number_integer() ? id.get<std::int64_t>() : -1;
+    if (value < 0 || value > INT32_MAX) {
+      return Failure{ASSAY_INVALID_ARGUMENT,
+                     path.string() + ": eos_token_id must be a token id or a list of them, which " +
+                         "are whole numbers from 0 on, but holds " + id.dump(),
+                     path.string()};
+    }
+    ends.insert(static_cast<std::int32_t>(value));
+  }
+  return {};
+}
+
+Result<std::vector<std::int32_t>> find_end_tokens(const Documents& documents, const Special& eos) {
+  std::set<std::int32_t> ends;
+  if (eos.id) ends.insert(*eos.id);
+  auto added = add_end_tokens(documents.dir / "config.json", documents.config, ends);
+  if (!added) return std::move(added).error();
+  added =
+      add_end_tokens(documents.dir / "generation_config.json", documents.generation_config, ends);
+  if (!added) return std::move(added).error();
+  return std::vector<std::int32_t>(ends.begin(), ends.end());
+}
+
 Result<Handle> open_crate(const std::filesystem::path& path, std::string_view bytes) {
   assay_text_tokenizer* tokenizer = nullptr;
   CrateBuffer reason;
@@ -167,6 +172,7 @@ struct Tokenizer::State {
   Handle handle;
   Special bos;
   Special eos;
+  std::vector<std::int32_t> end_tokens;
   std::string fingerprint;
 };
 
@@ -185,7 +191,7 @@ Result<Tokenizer> Tokenizer::open(const std::filesystem::path& model_dir) {
                        "transformers: AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)",
                    path.string()};
   }
-  auto bytes = read(path);
+  auto bytes = read_file(path);
   if (!bytes) return std::move(bytes).error();
   auto handle = open_crate(path, *bytes);
   if (!handle) return std::move(handle).error();
@@ -195,11 +201,14 @@ Result<Tokenizer> Tokenizer::open(const std::filesystem::path& model_dir) {
   if (!bos) return std::move(bos).error();
   auto eos = find_special(**handle, *documents, "eos_token");
   if (!eos) return std::move(eos).error();
+  auto end_tokens = find_end_tokens(*documents, *eos);
+  if (!end_tokens) return std::move(end_tokens).error();
   auto state = std::make_unique<State>();
   state->fingerprint = fingerprint_of(*bytes, *bos, *eos);
   state->handle = std::move(*handle);
   state->bos = std::move(*bos);
   state->eos = std::move(*eos);
+  state->end_tokens = std::move(*end_tokens);
   return Tokenizer(std::move(state));
 }
 
@@ -246,6 +255,8 @@ std::optional<std::int32_t> Tokenizer::bos() const { return state_->bos.id; }
 std::optional<std::int32_t> Tokenizer::eos() const { return state_->eos.id; }
 const std::string& Tokenizer::bos_text() const { return state_->bos.text; }
 const std::string& Tokenizer::eos_text() const { return state_->eos.text; }
+const std::vector<std::int32_t>& Tokenizer::end_tokens() const { return state_->end_tokens; }
+std::uint64_t Tokenizer::vocabulary() const { return assay_text_vocabulary(state_->handle.get()); }
 const std::string& Tokenizer::fingerprint() const { return state_->fingerprint; }
 
 }  // namespace assay::host

@@ -47,8 +47,8 @@ struct Decoding {
   std::uint32_t max_new = 0, min_new = 0;
   std::uint32_t top_k = 0;           ///< 0: all
   float temperature = 0, top_p = 1;  ///< 0: greedy; 1: all
-  std::vector<std::int32_t> end_tokens;
-  std::vector<std::string> stop;  ///< looked for in the decoded text, none empty
+  std::vector<std::int32_t> end_tokens = {};
+  std::vector<std::string> stop = {};  ///< looked for in the decoded text, none empty
 };
 
 struct GenerateRequest {
@@ -62,7 +62,7 @@ enum class Finish { kEnd, kStop, kLength };
 
 /// What a model said.
 ///
-/// Units    seconds from the start of the batch the request was in
+/// Units    seconds from the start of work on the request
 struct Generation {
   std::vector<std::int32_t> tokens;  ///< all that were drawn, the last of a stop included
   std::string text;  ///< decoded, special tokens left out, cut before the first stop text

@@ -6,6 +6,7 @@ set(ASSAY_PLUGIN_DIR ${PROJECT_BINARY_DIR}/lib/assay)
 
 option(ASSAY_SANITIZE "Build with AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
 option(ASSAY_TSAN "Build with ThreadSanitizer" OFF)
+option(ASSAY_FUZZ "Count coverage for libFuzzer, which tests/fuzz is linked with (Clang)" OFF)
 option(ASSAY_WERROR "Warnings are errors" OFF)
 
 add_library(assay_flags INTERFACE)
@@ -22,6 +23,11 @@ if(ASSAY_SANITIZE)
 elseif(ASSAY_TSAN)
   target_compile_options(assay_flags INTERFACE -fsanitize=thread -fno-omit-frame-pointer)
   target_link_options(assay_flags INTERFACE -fsanitize=thread)
+endif()
+
+if(ASSAY_FUZZ)
+  target_compile_options(assay_flags INTERFACE -fsanitize=fuzzer-no-link)
+  target_link_options(assay_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
 # assay_host_folder(NAME SOURCES... LINKS...): one folder of the host as a static library.

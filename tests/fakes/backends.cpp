@@ -11,6 +11,7 @@
 #include <cstring>
 #include <limits>
 #include <new>
+#include <string>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -47,9 +48,24 @@ constexpr assay_option kRefuseEvery = number_option(ASSAY_INT, "refuse_every", "
 constexpr assay_option kSlowMs =
     number_option(ASSAY_INT, "slow_ms", "0", 0, kNoBound, "Milliseconds spent on each request.");
 
-constexpr const assay_option* kOptions[] = {&kVocab,       &kMaxContext, &kBits,  &kBos,
-                                            &kEos,         &kNoise,      &kChunk, &kFailAfter,
-                                            &kRefuseEvery, &kSlowMs};
+constexpr assay_option kAnswer = {sizeof(assay_option),
+                                  ASSAY_INTS,
+                                  0,
+                                  "answer",
+                                  "Tokens it says whatever is asked; empty: the likeliest ones.",
+                                  "[]",
+                                  nullptr,
+                                  0,
+                                  1 << 20};
+constexpr const char* kFaults[] = {"none",     "done_twice",      "foreign_id", "no_done",
+                                   "no_usage", "too_many_tokens", nullptr};
+constexpr assay_option kFault = {
+    sizeof(assay_option), ASSAY_CHOICE, 0, "fault", "The rule of the result sink that it breaks.",
+    "\"none\"",           kFaults,      1, 0};
+
+constexpr const assay_option* kOptions[] = {&kVocab,       &kMaxContext, &kBits,   &kBos,
+                                            &kEos,         &kNoise,      &kChunk,  &kFailAfter,
+                                            &kRefuseEvery, &kSlowMs,     &kAnswer, &kFault};
 
 struct Fake {
   const assay_host* host = nullptr;
@@ -59,6 +75,8 @@ struct Fake {
   std::int64_t chunk = 0, fail_after = 0, refuse_every = 0, slow_ms = 0;
   double bits = 0, noise = 0;
   std::int64_t n_seen = 0;
+  std::vector<std::int32_t> answer;
+  std::string fault;
 
   struct Next {
     double log_sum = 0;  ///< of the exponentials of all logits after this token
@@ -141,6 +159,18 @@ assay_status read_options(Fake& fake, const assay_config* config, assay_error* e
     const assay_status status = host.get_float(config, key, out);
     if (status != ASSAY_OK) return put(error, status, key, "cannot be read as a number");
   }
+  assay_str fault{};
+  assay_status status = host.get_text(config, "fault", &fault);
+  if (status != ASSAY_OK) return put(error, status, "fault", "cannot be read as a text");
+  fake.fault.assign(fault.ptr, fault.len);
+  std::uint64_t n = 0;
+  status = host.get_count(config, "answer", &n);
+  for (std::uint64_t i = 0; status == ASSAY_OK && i < n; ++i) {
+    std::int64_t token = 0;
+    status = host.get_int(config, ("answer." + std::to_string(i)).c_str(), &token);
+    fake.answer.push_back(static_cast<std::int32_t>(token));
+  }
+  if (status != ASSAY_OK) return put(error, status, "answer", "cannot be read as integers");
   return ASSAY_OK;
 }
 
@@ -214,8 +244,10 @@ void be_slow(const Fake& fake) {
 }
 
 assay_status check_request(const Fake& fake, const assay_request& request, assay_error* error) {
-  if (request.kind != ASSAY_REQ_SCORE) {
-    return put(error, ASSAY_UNIMPLEMENTED, "kind", "only scores are offered");
+  const bool generates = request.kind == ASSAY_REQ_GENERATE && !fake.is_uniform;
+  if (request.kind != ASSAY_REQ_SCORE && !generates) {
+    return put(error, ASSAY_UNIMPLEMENTED, "kind", "requests of kind %d are not answered",
+               request.kind);
   }
   if (request.first == 0 || request.first > request.n_tokens) {
     return put(error, ASSAY_INVALID_ARGUMENT, "first", "%llu is not in 1 to %llu",
@@ -257,9 +289,43 @@ void push_scores(Fake& fake, const assay_request& request, const assay_result_si
   }
 }
 
+/// Drawn by the seed alone where the temperature is not 0: any token, each as likely.
+std::int32_t next_token(Fake& fake, const assay_request& request, std::int32_t previous,
+                        std::uint64_t step) {
+  if (step < fake.answer.size()) return fake.answer[step];
+  if (request.sampling->temperature == 0) return next_of(fake, previous).best;
+  return static_cast<std::int32_t>(mix(request.sampling->seed + step) %
+                                   static_cast<std::uint64_t>(fake.vocab));
+}
+
+/// Only stops of one token are looked for.
+bool is_stop(const assay_sampling& sampling, std::int32_t token) {
+  for (const std::int32_t* const* stop = sampling.stops; *stop != nullptr; ++stop) {
+    if ((*stop)[0] == token && (*stop)[1] == -1) return true;
+  }
+  return false;
+}
+
+void push_tokens(Fake& fake, const assay_request& request, const assay_result_sink& sink,
+                 assay_usage& usage) {
+  const assay_sampling& sampling = *request.sampling;
+  const std::uint32_t most = sampling.max_new + (fake.fault == "too_many_tokens" ? 1 : 0);
+  std::int32_t token = request.tokens[request.n_tokens - 1];
+  usage.finish = 2;
+  while (usage.new_tokens < most) {
+    token = next_token(fake, request, token, usage.new_tokens++);
+    const bool goes_on = sink.tokens(sink.ctx, request.id, &token, nullptr, 1) == 0;
+    const bool stops = usage.new_tokens >= sampling.min_new && is_stop(sampling, token);
+    if (!goes_on || stops) {
+      usage.finish = stops ? 1 : 3;
+      return;
+    }
+  }
+}
+
 /// Everything that can refuse one request, in the order in which it is tried.
 assay_status answer(Fake& fake, const assay_request& request, const assay_result_sink& sink,
-                    assay_error* error) {
+                    assay_usage& usage, assay_error* error) {
   ++fake.n_seen;
   be_slow(fake);
   if (is_cancelled(fake)) return put(error, ASSAY_CANCELLED, "", "cancelled");
@@ -268,8 +334,13 @@ assay_status answer(Fake& fake, const assay_request& request, const assay_result
                static_cast<long long>(fake.refuse_every));
   }
   const assay_status status = check_request(fake, request, error);
-  if (status == ASSAY_OK) push_scores(fake, request, sink);
-  return status;
+  if (status != ASSAY_OK) return status;
+  if (request.kind == ASSAY_REQ_GENERATE) {
+    push_tokens(fake, request, sink, usage);
+  } else {
+    push_scores(fake, request, sink);
+  }
+  return ASSAY_OK;
 }
 
 assay_status run(void* self, const assay_batch* batch, const assay_result_sink* sink,
@@ -287,22 +358,28 @@ assay_status run(void* self, const assay_batch* batch, const assay_result_sink* 
     assay_usage usage{};
     usage.struct_size = sizeof usage;
     usage.prompt_tokens = request.n_tokens;
-    const bool is_ok = answer(fake, request, *sink, &failure) == ASSAY_OK;
-    sink->done(sink->ctx, request.id, is_ok ? nullptr : &failure, is_ok ? &usage : nullptr);
+    const bool is_ok = answer(fake, request, *sink, usage, &failure) == ASSAY_OK;
+    if (fake.fault == "no_done") continue;
+    const std::uint64_t id = request.id + (fake.fault == "foreign_id" ? 1'000'000 : 0);
+    const bool has_usage = is_ok && fake.fault != "no_usage";
+    const int times = fake.fault == "done_twice" ? 2 : 1;
+    for (int done = 0; done < times; ++done) {
+      sink->done(sink->ctx, id, is_ok ? nullptr : &failure, has_usage ? &usage : nullptr);
+    }
   }
   return ASSAY_OK;
 }
 
 constexpr assay_backend_v1 kApi = {sizeof(assay_backend_v1), 0, estimate, load, nullptr, run};
 
-constexpr assay_component component(const char* id, const char* summary,
+constexpr assay_component component(const char* id, const char* summary, std::uint64_t caps,
                                     decltype(assay_component::create) create_function) {
   return {sizeof(assay_component),
           ASSAY_BACKEND,
           id,
           "1.0.0",
           summary,
-          ASSAY_CAP_DETERMINISTIC | ASSAY_CAP_SCORE,
+          ASSAY_CAP_DETERMINISTIC | ASSAY_CAP_SCORE | caps,
           kOptions,
           sizeof kOptions / sizeof kOptions[0],
           nullptr,
@@ -317,9 +394,9 @@ constexpr assay_component component(const char* id, const char* summary,
 }
 
 constexpr assay_component kUniform =
-    component("fake/uniform", "Every token equally likely", create_uniform);
-constexpr assay_component kHash =
-    component("fake/hash", "A fixed distribution after each token", create_hash);
+    component("fake/uniform", "Every token equally likely", 0, create_uniform);
+constexpr assay_component kHash = component("fake/hash", "A fixed distribution after each token",
+                                            ASSAY_CAP_GENERATE | ASSAY_CAP_STREAMS, create_hash);
 constexpr const assay_component* kComponents[] = {&kUniform, &kHash};
 
 }  // namespace

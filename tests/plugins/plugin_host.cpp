@@ -26,9 +26,13 @@ const assay_plugin& load(const std::string& name) {
   return *static_cast<const assay_plugin*>(constants);
 }
 
-const Json* find(const assay_config* config, const char* key) {
-  const auto found = config->values.find(key);
-  return found == config->values.end() ? nullptr : &*found;
+/// The option, or element n of a list where the key is "option.n".
+const Json* find(const assay_config* config, const std::string& key) {
+  if (const auto found = config->values.find(key); found != config->values.end()) return &*found;
+  const std::size_t dot = key.rfind('.');
+  const auto list = config->values.find(key.substr(0, dot));
+  if (dot == std::string::npos || list == config->values.end()) return nullptr;
+  return &list->at(std::stoul(key.substr(dot + 1)));
 }
 
 template <class Value>
@@ -59,6 +63,13 @@ assay_status get_json(const assay_config* config, const char* key, assay_str* ou
   if (value == nullptr) return ASSAY_NOT_FOUND;
   const std::string& text = config->texts.emplace_back(value->dump());
   *out = {text.data(), text.size()};
+  return ASSAY_OK;
+}
+
+assay_status get_count(const assay_config* config, const char* key, std::uint64_t* out) noexcept {
+  const Json* value = find(config, key);
+  if (value == nullptr) return ASSAY_NOT_FOUND;
+  *out = value->size();
   return ASSAY_OK;
 }
 
@@ -183,7 +194,7 @@ struct Built {
   std::vector<double> floats;
   std::vector<std::int64_t> ints;
   std::vector<std::int32_t> ends{0};
-  std::string bytes;
+  std::string bytes, bits;
   const void* buffers[3] = {nullptr, nullptr, nullptr};
   std::deque<Built> children;
   std::vector<ArrowSchema*> child_schemas;
@@ -223,6 +234,15 @@ void build(Built& column, assay_type type, const std::vector<const Json*>& value
                                                : value->get<double>());
     }
     column.buffers[1] = column.floats.data();
+    return column.close(length, 2);
+  }
+  if (type == ASSAY_BOOL) {
+    column.format = "b";
+    column.bits.resize(values.size() / 8 + 1);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (values[i]->get<bool>()) column.bits[i / 8] |= static_cast<char>(1 << (i % 8));
+    }
+    column.buffers[1] = column.bits.data();
     return column.close(length, 2);
   }
   if (type == ASSAY_TEXT) {
@@ -292,9 +312,7 @@ Component::Component(const std::string& name)
   table.get_float = get<double>;
   table.get_text = get_text;
   table.get_json = get_json;
-  table.get_count = [](const assay_config*, const char*, std::uint64_t*) noexcept {
-    return assay_status{ASSAY_NOT_FOUND};
-  };
+  table.get_count = get_count;
   table.extension = [](const assay_host*, const char*) noexcept -> const void* { return nullptr; };
   host_->resources.struct_size = sizeof host_->resources;
   host_->resources.threads = 1;
@@ -346,10 +364,11 @@ Rows read_dataset(const std::string& name, const Json& options, Keep keep,
   return result;
 }
 
-Measured measure(const std::string& name, const std::vector<Json>& rows, std::size_t batch_size) {
+Measured measure(const std::string& name, const std::vector<Json>& rows, std::size_t batch_size,
+                 const Json& options) {
   Measured result;
   Component metric(name);
-  result.said = metric.create(Json::object());
+  result.said = metric.create(options);
   Receiver receiver{result};
   const assay_value_sink sink{sizeof(assay_value_sink), 0, &receiver, receive_sample,
                               receive_total};

@@ -85,7 +85,7 @@ struct Measured {
 
 /// Runs a metric over rows, `batch_size` at a time.
 Measured measure(const std::string& name, const std::vector<Json>& rows,
-                 std::size_t batch_size = 1000);
+                 std::size_t batch_size = 1000, const Json& options = Json::object());
 
 /// Runs a reporter on a run document.
 Said report(const std::string& name, const Json& options, const std::string& run_json);

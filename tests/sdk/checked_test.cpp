@@ -77,7 +77,7 @@ TEST(CheckedLayer, CatchesSamplesOutsideTheirBounds) {
   EXPECT_EQ(metric.api<assay_metric_v1>().update(metric.self(), rows.schema(), rows.array(),
                                                  &values.sink, &error),
             ASSAY_FAILED_PRECONDITION);
-  EXPECT_STREQ(error.text, "sample 1.500000 of \"y\" lies outside the bounds it declares");
+  EXPECT_STREQ(error.text, "row 0: sample 1.500000 of \"y\" lies outside the bounds it declares");
   EXPECT_EQ(host.log()[0].text,
             "misbehaviour of the plugin rule=samples-lie-in-their-bounds: sample 1.500000 of \"y\" "
             "lies outside the bounds it declares");
@@ -132,18 +132,6 @@ TEST(CheckedLayer, FailsARunThatBrokeRulesOfTheSink) {
   EXPECT_EQ(host.log()[0].text,
             "misbehaviour of the plugin rule=chunks-ascend-without-gaps: request 7: scores do not "
             "begin where the last ones ended");
-}
-
-TEST(IsUtf8, KnowsGoodFromBad) {
-  for (const char* good :
-       {"", "a", "\xC3\xA4", "\xE2\x82\xAC", "\xF0\x9F\x98\x80", "\xF4\x8F\xBF\xBF"}) {
-    EXPECT_TRUE(is_utf8(good)) << good;
-  }
-  // A lone continuation, overlong forms, a surrogate, beyond the last character, cut short.
-  for (const char* bad : {"\x80", "\xC0\x80", "\xE0\x80\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80",
-                          "\xF0\x80\x80\x80", "\xE2\x82", "\xFF"}) {
-    EXPECT_FALSE(is_utf8(bad)) << bad;
-  }
 }
 
 }  // namespace

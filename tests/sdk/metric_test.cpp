@@ -202,7 +202,8 @@ TEST(MetricLayer, NamesTheRowWithoutAValue) {
     table.child(0).append_null();
     table.end_struct();
   });
-  EXPECT_EQ(update(metric, holey, values).text, "column \"x\" has no value in row 1 of its batch");
+  EXPECT_EQ(update(metric, holey, values).text,
+            "row 1: column \"x\" has no value in row 1 of its batch");
 }
 
 TEST(MetricLayer, RefusesNamesThatAreNoOutputsAndSecondSamples) {
@@ -211,10 +212,20 @@ TEST(MetricLayer, RefusesNamesThatAreNoOutputsAndSecondSamples) {
   const Created typo(powers(), host);
   const Call unknown = update(typo, rows_of({1}, "typo"), values);
   EXPECT_EQ(unknown.status, ASSAY_INTERNAL);
-  EXPECT_EQ(unknown.text, "the metric gave a value for \"sqare\", which is not among its outputs");
+  EXPECT_EQ(unknown.text,
+            "row 0: the metric gave a value for \"sqare\", which is not among its outputs");
   const Created twice(powers(), host);
   EXPECT_EQ(update(twice, rows_of({1}, "twice"), values).text,
-            "the metric gave two samples of \"x\" for one row");
+            "row 0: the metric gave two samples of \"x\" for one row");
+}
+
+TEST(MetricLayer, CountsRowsOverAllBatchesWhereOneFails) {
+  FakeHost host;
+  const Created metric(powers(), host);
+  SpyValues values;
+  EXPECT_EQ(update(metric, rows_of({1, 2, 3}), values).status, ASSAY_OK);
+  EXPECT_EQ(update(metric, rows_of({4}, "typo"), values).text,
+            "row 3: the metric gave a value for \"sqare\", which is not among its outputs");
 }
 
 TEST(MetricLayer, RefusesABatchUnlikeItsSchema) {

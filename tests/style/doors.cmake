@@ -7,7 +7,7 @@ set(layers core log manifest loader text graph store worker protocol stats run c
 # What an include starts with, and the one path it may be included from.
 set(doors
   "nlohmann/ host/core/json.hpp"  "openssl/ host/core/"     "spdlog/ host/log/"  "fmt/ host/log/"
-  "toml++/ host/manifest/"        "boost/dll host/loader/"  "zstd host/store/"   "CLI/ host/cli/"
+  "toml++/ host/manifest/"        "boost/dll host/loader/"  "pcre2 host/text/"   "zstd host/store/"  "CLI/ host/cli/"
   "torch/ plugins/backends/"      "ATen/ plugins/backends/" "c10/ plugins/backends/"
   "cuda plugins/backends/"        "gtest/ sdk/check/"       "gmock/ sdk/check/")
 

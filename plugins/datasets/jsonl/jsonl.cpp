@@ -2,6 +2,7 @@
 // together; what they mean is others' business.
 #include <assay/sdk.hpp>
 #include <cstdint>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -95,64 +96,94 @@ void append_fields(assay::Row& row, const Fields& fields, const json& object) {
   }
 }
 
+constexpr assay::FileKind kJsonlFile{"JSONL file", "jsonl", true};
+
 struct Jsonl : assay::Dataset {
   static constexpr assay::Info info{"assay/jsonl", "1.0.0", "One JSON object per line",
                                     ASSAY_CAP_DETERMINISTIC};
   static constexpr assay::Option options[] = {
-      assay::path_in("path", nullptr, "The file, one JSON object per line, UTF-8.")};
+      assay::path_in("path", nullptr,
+                     "The file, one JSON object per line, UTF-8; {split} in it, or a folder, "
+                     "stands for the split."),
+      assay::text("split_column", nullptr,
+                  "The column of texts that names each row's split, where one file holds several.")
+          .optional()};
 
   assay::Context context;
   std::string path;
-  std::optional<Fields> fields;  // once the file was read for them
+  std::optional<std::string> split_column;
+  std::map<std::string, Fields> known;  // the columns of each file that was read for them
+  std::string file, split;              // what is being read
   std::optional<jsonl::LineReader> reader;
 
-  explicit Jsonl(assay::Context given) : context(given), path(given.text("path")) {}
+  explicit Jsonl(assay::Context given)
+      : context(given), path(given.text("path")), split_column(assay::split_column_of(given)) {}
 
-  void rewind(std::string_view split) {
-    if (!split.empty()) {
-      throw assay::Error(
-          ASSAY_INVALID_ARGUMENT, "split",
-          "a JSONL file has no split \"" + std::string(split) + "\"; leave split out");
-    }
-    if (!fields) fields = find_fields();
-    reader.emplace(path);
+  void rewind(std::string_view wanted) {
+    file = assay::file_of_split(path, split_column ? "" : wanted, kJsonlFile);
+    split = wanted;
+    if (!known.contains(file)) known.emplace(file, find_fields());
+    if (split_column) check_split();
+    reader.emplace(file);
   }
 
-  Fields schema() const { return *fields; }
+  const Fields& schema() const { return known.at(file); }
 
   bool next(assay::Row& row) {
     std::string_view line;
-    if (!reader->next(line)) return false;
-    // Every line was checked when the file was read for its columns.
-    try {
-      append_fields(row, *fields, json::parse(line));
-    } catch (const json::exception&) {
-      refuse_changed_file();
-    } catch (const assay::Error&) {
-      refuse_changed_file();
+    while (reader->next(line)) {
+      // Every line was checked when the file was read for its columns.
+      try {
+        const json record = json::parse(line);
+        if (split_column && split_of(record) != split) continue;
+        append_fields(row, schema(), record);
+      } catch (const json::exception&) {
+        refuse_changed_file();
+      } catch (const assay::Error&) {
+        refuse_changed_file();
+      }
+      return true;
     }
-    return true;
+    return false;
+  }
+
+  /// The split of a record; "" where it names none, for which nobody can ask.
+  std::string split_of(const json& record) const {
+    const auto found = record.find(*split_column);
+    return found == record.end() || found->is_null() ? "" : found->get<std::string>();
+  }
+
+  void check_split() const {
+    assay::check_split_column(*split_column, schema(), file);
+    jsonl::LineReader lines(file);
+    assay::require_split(split, *split_column, file, [&](std::string& next_split) {
+      std::string_view line;
+      if (!lines.next(line)) return false;
+      if (lines.number() % kLinesPerCheckpoint == 0) context.checkpoint();
+      next_split = split_of(json::parse(line));
+      return true;
+    });
   }
 
   [[noreturn]] void refuse_changed_file() const {
     throw assay::Error(ASSAY_ABORTED, "path",
-                       path + ":" + std::to_string(reader->number()) +
+                       file + ":" + std::to_string(reader->number()) +
                            ": the file changed while it was read; run again");
   }
 
   /// Reads the whole file for the types of its columns.
   Fields find_fields() const {
     jsonl::Shape records;
-    jsonl::LineReader lines(path);
+    jsonl::LineReader lines(file);
     std::string_view line;
     std::uint64_t n_lines = 0;
     while (lines.next(line)) {
-      jsonl::add_line(records, line, lines.number(), path);
+      jsonl::add_line(records, line, lines.number(), file);
       if (++n_lines % kLinesPerCheckpoint == 0) context.checkpoint();
     }
     if (n_lines > 0 && records.fields.empty()) {
       throw assay::Error(ASSAY_INVALID_ARGUMENT, "path",
-                         path + ": no object has a key, so there are no columns");
+                         file + ": no object has a key, so there are no columns");
     }
     return field_of("", records, false).children;
   }

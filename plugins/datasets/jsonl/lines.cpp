@@ -1,32 +1,12 @@
 #include "lines.hpp"
 
-#include <assay/sdk.hpp>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
+#include <assay/error.hpp>
 
 namespace jsonl {
-namespace {
 
-constexpr std::size_t kReadBytes = 1u << 20;
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-
-}  // namespace
-
-LineReader::LineReader(const std::string& path) : path_(path) {
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path_, ignored)) {
-    throw assay::Error(ASSAY_INVALID_ARGUMENT, "path",
-                       path_ + ": this is a folder; name one JSONL file");
-  }
-  errno = 0;
-  file_.open(path_, std::ios::binary);
-  if (!file_) {
-    throw assay::Error(ASSAY_NOT_FOUND, "path",
-                       path_ + ": cannot be opened: " + std::strerror(errno));
-  }
+LineReader::LineReader(const std::string& path) : file_(path) {
   fill();
-  if (std::string_view(buffer_).starts_with(kByteOrderMark)) begin_ = kByteOrderMark.size();
+  if (buffer_.starts_with(assay::kByteOrderMark)) begin_ = assay::kByteOrderMark.size();
 }
 
 bool LineReader::next(std::string_view& line) {
@@ -43,7 +23,7 @@ bool LineReader::next_of_any_kind(std::string_view& line) {
     const std::size_t end = found == std::string::npos ? buffer_.size() : found;
     if (end - begin_ > kMaxLineBytes) {
       throw assay::Error(ASSAY_INVALID_ARGUMENT, "path",
-                         path_ + ":" + std::to_string(number_ + 1) + ": the line has " +
+                         file_.path() + ":" + std::to_string(number_ + 1) + ": the line has " +
                              std::to_string(measure()) + " bytes, and one may have at most " +
                              std::to_string(kMaxLineBytes) +
                              " (32 MiB); split its document into several objects, one per line");
@@ -63,16 +43,7 @@ bool LineReader::next_of_any_kind(std::string_view& line) {
 bool LineReader::fill() {
   buffer_.erase(0, begin_);
   begin_ = 0;
-  const std::size_t kept = buffer_.size();
-  buffer_.resize(kept + kReadBytes);
-  errno = 0;
-  file_.read(buffer_.data() + kept, static_cast<std::streamsize>(kReadBytes));
-  if (file_.bad()) {
-    throw assay::Error(ASSAY_UNAVAILABLE, "path",
-                       path_ + ": cannot be read: " + std::strerror(errno));
-  }
-  buffer_.resize(kept + static_cast<std::size_t>(file_.gcount()));
-  return buffer_.size() > kept;
+  return file_.append_to(buffer_);
 }
 
 /// The size of the next line, read to its end without keeping it.

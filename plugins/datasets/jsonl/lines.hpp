@@ -1,9 +1,9 @@
 // Reads a file line by line in bounded memory. Knows nothing of JSON.
 #pragma once
 
+#include <assay/file.hpp>
 #include <cstddef>
 #include <cstdint>
-#include <fstream>
 #include <string>
 #include <string_view>
 
@@ -15,8 +15,7 @@ constexpr std::uint64_t kMaxLineBytes = 32u << 20;
 /// Hands out the lines of a file in order, without their ends and without blank ones. A byte order
 /// mark at the start of the file is left out.
 ///
-/// Fails    ASSAY_NOT_FOUND the file cannot be opened; ASSAY_UNAVAILABLE it cannot be read;
-///          ASSAY_INVALID_ARGUMENT it is a folder, or a line is longer than kMaxLineBytes
+/// Fails    as assay::FileBlocks; ASSAY_INVALID_ARGUMENT a line is longer than kMaxLineBytes
 class LineReader {
  public:
   explicit LineReader(const std::string& path);
@@ -33,8 +32,7 @@ class LineReader {
   bool fill();
   std::uint64_t measure();
 
-  std::string path_;
-  std::ifstream file_;
+  assay::FileBlocks file_;
   std::string buffer_;
   std::size_t begin_ = 0;  // what was not handed out yet begins here
   std::uint64_t number_ = 0;

@@ -7,8 +7,8 @@
 
 #include <assay/error.hpp>
 #include <assay/namespace.hpp>
+#include <assay/text.hpp>
 #include <atomic>
-#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -20,32 +20,6 @@ inline constexpr bool kIsChecked = true;
 #else
 inline constexpr bool kIsChecked = false;
 #endif
-
-/// Source   RFC 3629, section 4
-inline bool is_utf8(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
-    const unsigned lead = byte(i);
-    const std::size_t n = lead < 0x80                    ? 1
-                          : lead >= 0xC2 && lead <= 0xDF ? 2
-                          : lead >= 0xE0 && lead <= 0xEF ? 3
-                          : lead >= 0xF0 && lead <= 0xF4 ? 4
-                                                         : 0;
-    if (n == 0 || i + n > text.size()) return false;
-    for (std::size_t k = 1; k < n; ++k) {
-      if ((byte(i + k) & 0xC0U) != 0x80) return false;
-    }
-    if (n > 2) {  // overlong forms, surrogates, beyond U+10FFFF
-      const unsigned second = byte(i + 1);
-      if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) ||
-          (lead == 0xF0 && second < 0x90) || (lead == 0xF4 && second > 0x8F)) {
-        return false;
-      }
-    }
-    i += n;
-  }
-  return true;
-}
 
 /// Logs a broken rule. `who`: "host" or "plugin".
 inline void log_misbehaviour(const assay_host* table, std::string_view who, std::string_view rule,

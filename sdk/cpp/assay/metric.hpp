@@ -26,6 +26,7 @@ inline namespace v1 {
 ///   double score(const Sample&)           for one mean() output, or
 ///   void score(const Sample&, Values)     for several;
 ///   void finish(Totals)                   when an output is a total().
+/// An Error that score() throws gets the row in front, counted from 0 over all batches.
 struct Metric {};
 
 namespace detail {
@@ -221,13 +222,22 @@ struct MetricInstance : Instance<T> {
     }
     for (OutputState& output : outputs) output.next_row = 0;
     for (std::int64_t row = 0; row < rows.size(); ++row) {
-      Values values(outputs, sink, this->context.host_table(), static_cast<std::uint64_t>(row));
-      if constexpr (ScoresSeveral<T>) {
-        this->component.score(rows[row], values);
-      } else {
-        values.sample(T::outputs[0].name, this->component.score(rows[row]));
+      try {
+        score(rows[row],
+              {outputs, sink, this->context.host_table(), static_cast<std::uint64_t>(row)});
+      } catch (const Error& failure) {
+        throw Error(failure.code(), failure.where(),
+                    "row " + std::to_string(n_rows) + ": " + failure.what());
       }
       ++n_rows;
+    }
+  }
+
+  void score(const Sample& row, Values values) {
+    if constexpr (ScoresSeveral<T>) {
+      this->component.score(row, values);
+    } else {
+      values.sample(T::outputs[0].name, this->component.score(row));
     }
   }
 

@@ -9,6 +9,9 @@
 #include <assay/dataset.hpp>
 #include <assay/declare.hpp>
 #include <assay/error.hpp>
+#include <assay/file.hpp>
 #include <assay/metric.hpp>
 #include <assay/plugin.hpp>
 #include <assay/reporter.hpp>
+#include <assay/split.hpp>
+#include <assay/text.hpp>

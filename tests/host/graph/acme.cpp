@@ -30,7 +30,7 @@ struct Int4 : Scores {
 
 struct Rounds : Scores {
   static constexpr assay::Info info{"acme/rounds", "1.0.0", "Rounds weights on load",
-                                    ASSAY_CAP_SCORE};
+                                    ASSAY_CAP_SCORE | ASSAY_CAP_GENERATE};
   static constexpr const char* kTypes[] = {"float32", "bfloat16", nullptr};
   static constexpr const char* kMethods[] = {"rtn", "nf4", nullptr};
   static constexpr assay::Option options[] = {
@@ -51,12 +51,15 @@ struct Rounds : Scores {
       assay::model("draft", nullptr, "A smaller model.").optional(),
       assay::integer("old", nullptr, "No longer used.").optional().deprecated()};
   using Scores::Scores;
+  void generate(const assay::Request&, assay::Results) {}
 };
 
 struct Writer : assay::Backend {
-  static constexpr assay::Info info{"acme/writer", "1.0.0", "Generates, does not score", 0};
+  static constexpr assay::Info info{"acme/writer", "1.0.0", "Generates, does not score",
+                                    ASSAY_CAP_GENERATE};
   explicit Writer(assay::Context) {}
   void load(const assay_job&, assay_model_info&) {}
+  void generate(const assay::Request&, assay::Results) {}
 };
 
 struct Pairs : assay::Dataset {
@@ -139,6 +142,42 @@ struct Scaled : assay::Metric {
   void score(const assay::Sample&, assay::Values) const {}
 };
 
+struct Contains : assay::Metric {
+  static constexpr assay::Info info{"acme/contains", "1.0.0", "Output holds an answer", 0};
+  static constexpr assay::Option options[] = {assay::flag("ignore_case", "false", "As it says.")};
+  static constexpr assay::Column columns[] = {{ASSAY_TEXT, "output", "what was generated"},
+                                              {ASSAY_TEXTS, "targets", "the answers"}};
+  static constexpr assay::Output outputs[] = {
+      assay::mean("word", "as a word").within(0, 1),
+      assay::mean("contains", "held").within(0, 1).primary()};
+  explicit Contains(assay::Context) {}
+  void score(const assay::Sample&, assay::Values) const {}
+};
+
+struct Overlap : Contains {
+  static constexpr assay::Info info{"acme/overlap", "1.0.0", "Words in common", 0};
+  static constexpr assay::Output outputs[] = {assay::mean("f1", "share").within(0, 1).primary()};
+  using Contains::Contains;
+};
+
+struct Pattern : assay::Metric {
+  static constexpr assay::Info info{"acme/finds", "1.0.0", "Output matches", 0};
+  static constexpr assay::Option options[] = {assay::text("pattern", nullptr, "What to find.")};
+  static constexpr assay::Column columns[] = {{ASSAY_TEXT, "output", "what was generated"}};
+  static constexpr assay::Output outputs[] = {assay::mean("matches", "found").primary()};
+  explicit Pattern(assay::Context) {}
+  void score(const assay::Sample&, assay::Values) const {}
+};
+
+struct Likelihood : assay::Metric {
+  static constexpr assay::Info info{"acme/likelihood", "1.0.0", "Of the target", 0};
+  static constexpr assay::Column columns[] = {{ASSAY_FLOAT, "loglikelihood", "nats"},
+                                              {ASSAY_BOOL, "greedy", "is it the likeliest"}};
+  static constexpr assay::Output outputs[] = {assay::mean("ll", "nats").primary()};
+  explicit Likelihood(assay::Context) {}
+  void score(const assay::Sample&, assay::Values) const {}
+};
+
 struct Console : assay::Reporter {
   static constexpr assay::Info info{"acme/console", "1.0.0", "A table", 0};
   explicit Console(assay::Context) {}
@@ -173,13 +212,13 @@ namespace assay::host {
 
 const assay_plugin& acme() {
   static constexpr assay_plugin plugin =
-      plugin_of<Int4, Rounds, Writer, Pairs, Lines, Ppl, Accuracy, ExactMatch, Scaled, Console,
-                Page>("acme/all");
+      plugin_of<Int4, Rounds, Writer, Pairs, Lines, Ppl, Accuracy, ExactMatch, Scaled, Contains,
+                Pattern, Likelihood, Console, Page>("acme/all");
   return plugin;
 }
 
 const assay_plugin& acme_too() {
-  static constexpr assay_plugin plugin = plugin_of<AccuracyToo>("acme/too");
+  static constexpr assay_plugin plugin = plugin_of<AccuracyToo, Overlap>("acme/too");
   return plugin;
 }
 

@@ -7,10 +7,12 @@
 namespace assay::host {
 
 /// acme/int4, acme/rounds, acme/writer; acme/pairs, acme/lines; acme/ppl, acme/accuracy,
-/// acme/exact-match, acme/scaled; acme/console, acme/page.
+/// acme/exact-match, acme/scaled, acme/contains, acme/finds, acme/likelihood; acme/console,
+/// acme/page.
 const assay_plugin& acme();
 
-/// acme/accuracy-too, which measures "acc" as acme/accuracy does.
+/// acme/accuracy-too, which measures "acc" as acme/accuracy does; acme/overlap, which reads what
+/// acme/contains does.
 const assay_plugin& acme_too();
 
 }  // namespace assay::host

@@ -90,6 +90,87 @@ help: give the task group_by, or leave group out
 )");
 }
 
+/// Groups of a task with two or three keys.
+class GateGroups : public GraphTest {
+ protected:
+  std::string group(const std::string& name, const std::string& keys) const {
+    write("many.txt", "question category lang City,State");
+    return mistakes_with(R"([dataset.many]
+use = "acme/lines"
+path = "many.txt"
+[task.many]
+protocol = "perplexity"
+dataset = "many"
+window = 4
+stride = 2
+text = "{{ question }}"
+group_by = )" + keys + R"(
+[[gate]]
+task = "many"
+metric = "ppl"
+max = 5
+group = ")" + name + "\"\n");
+  }
+  std::string two(const std::string& name) const { return group(name, R"(["category", "lang"])"); }
+};
+
+TEST_F(GateGroups, HaveOneKeyOrAllOfThem) {
+  EXPECT_EQ(two("*"), "");
+  EXPECT_EQ(two("category=fraud"), "");
+  EXPECT_EQ(two("lang=en"), "");
+  EXPECT_EQ(two("category=fraud,lang=en"), "");
+  EXPECT_EQ(group("category=fraud,lang=en,question=x", R"(["category", "lang", "question"])"), "");
+}
+
+TEST_F(GateGroups, MayHaveCommasAndEqualsSignsInTheirValues) {
+  EXPECT_EQ(two("category=Savings, loans"), "");
+  EXPECT_EQ(two("category=Savings, loans,lang=en"), "");
+  EXPECT_EQ(two("category=a=b,lang=c=d"), "");
+  EXPECT_EQ(two("category=,lang="), "");
+  EXPECT_EQ(group("City,State=Portland, Oregon", R"(["City,State"])"), "");
+}
+
+TEST_F(GateGroups, HaveKeysOfTheTask) {
+  EXPECT_EQ(
+      two("category=fraud,lnag=en"),
+      R"(run.toml:34:9: group = "category=fraud,lnag=en", but task.many is not grouped by "lnag"
+  34 | group = "category=fraud,lnag=en"
+     |         ^^^^^^^^^^^^^^^^^^^^^^^^
+help: did you mean "lang"?
+)");
+  EXPECT_EQ(
+      group("category=fraud,lang=en", R"(["category"])"),
+      R"(run.toml:34:9: group = "category=fraud,lang=en", but task.many is not grouped by "lang"
+  34 | group = "category=fraud,lang=en"
+     |         ^^^^^^^^^^^^^^^^^^^^^^^^
+help: write group_by = ["category", "lang"] in [task.many]
+)");
+  EXPECT_EQ(
+      two("category=fraud, lang=en"),
+      R"(run.toml:34:9: group = "category=fraud, lang=en", but task.many is not grouped by " lang"
+  34 | group = "category=fraud, lang=en"
+     |         ^^^^^^^^^^^^^^^^^^^^^^^^^
+help: did you mean "lang"?
+)");
+}
+
+TEST_F(GateGroups, HaveTheirKeysInTheTasksOrder) {
+  EXPECT_EQ(
+      two("lang=en,category=fraud"),
+      R"(run.toml:34:9: group = "lang=en,category=fraud" is no group of task.many, whose groups have one key or all of them in the order of group_by
+  34 | group = "lang=en,category=fraud"
+     |         ^^^^^^^^^^^^^^^^^^^^^^^^
+help: write "lang=..." or "category=...,lang=..."
+)");
+  EXPECT_EQ(
+      group("category=fraud,lang=en", R"(["category", "lang", "question"])"),
+      R"(run.toml:34:9: group = "category=fraud,lang=en" is no group of task.many, whose groups have one key or all of them in the order of group_by
+  34 | group = "category=fraud,lang=en"
+     |         ^^^^^^^^^^^^^^^^^^^^^^^^
+help: write "category=..." or "category=...,lang=...,question=..."
+)");
+}
+
 TEST_F(Gates, JudgeCandidatesThatAreThereAndNotTheBaseline) {
   EXPECT_EQ(gate("task = \"faq\"\nmetric = \"acc\"\nmin = 0.5\ncandidates = [\"base\", \"rtn\"]"),
             R"(run.toml:30:15: "base" is the baseline, not a candidate

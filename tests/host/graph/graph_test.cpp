@@ -344,7 +344,8 @@ use = "acme/page"
    "shots_from": "faq",
    "description": "",
    "delimiter": " ",
-   "separator": "\n\n"
+   "separator": "\n\n",
+   "chat": false
   },
   "wiki": {
    "protocol": "perplexity",

@@ -1,7 +1,11 @@
+#include <gmock/gmock.h>
+
 #include "tests/host/graph/graph_fixture.hpp"
 
 namespace assay::host {
 namespace {
+
+using testing::HasSubstr;
 
 class Show : public GraphTest {
  protected:
@@ -105,8 +109,8 @@ TEST_F(Show, GivesDotWithItsQuotesEscaped) {
   "model.rtn4" [label="rtn4\nacme/rounds", shape=box];
   "dataset.faq" [label="faq\nacme/pairs", shape=cylinder];
   "dataset.more" [label="more\nacme/lines", shape=cylinder];
-  "task.faq" [label="faq\nmultiple_choice\nacc (primary)", shape=ellipse];
-  "task.wiki" [label="wiki\nperplexity\nbits, ppl (primary)", shape=ellipse];
+  "task.faq" [label="faq\nmultiple_choice shots=2 by category\nacc (primary)", shape=ellipse];
+  "task.wiki" [label="wiki\nperplexity window=512 stride=256\nbits, ppl (primary)", shape=ellipse];
   "gate.1" [label="min_retained 97.5%\ncategory=fraud", shape=diamond];
   "model.base" -> "model.rtn4" [label="draft"];
   "dataset.faq" -> "task.faq";
@@ -118,6 +122,60 @@ TEST_F(Show, GivesDotWithItsQuotesEscaped) {
   "task.faq" -> "gate.1" [label="acc"];
 }
 )dot");
+}
+
+TEST_F(Show, TellsHowTokensAreDrawn) {
+  write("tiny/chat_template.jinja", "{{ messages[0].content }}");
+  write("many.txt", "question answer lang topic");
+  const BuiltGraph built = build(R"(assay = 1
+[model.base]
+backend = "acme/rounds"
+path = "tiny"
+[dataset.many]
+use = "acme/lines"
+path = "many.txt"
+[dataset.train]
+use = "acme/lines"
+path = "many.txt"
+[task.greedy]
+protocol = "generate"
+dataset = "many"
+prompt = "question"
+target = "answer"
+min_new_tokens = 2
+chat = true
+shots = 3
+shots_from = "train"
+[task.drawn]
+protocol = "generate"
+dataset = "many"
+prompt = "question"
+target = "answer"
+max_new_tokens = 8
+temperature = 0.7
+top_k = 40
+top_p = 0.95
+group_by = ["lang", "topic"]
+limit = 5
+[task.next]
+protocol = "continuation"
+dataset = "many"
+prompt = "question"
+target = "answer"
+)");
+  ASSERT_EQ(built.errors.size(), 0U);
+  const std::string text = graph_text(built.graph);
+  const std::size_t tasks = text.find("\ntasks\n");
+  EXPECT_EQ(text.substr(tasks, text.find("\nmetrics\n") - tasks), R"(
+tasks
+  greedy  generate shots=3 chat max_new_tokens=256 min_new_tokens=2 greedy                                      on many  for base
+  drawn   generate shots=0 max_new_tokens=8 sampled temperature=0.7 top_k=40 top_p=0.95 by lang, topic limit=5  on many  for base
+  next    continuation shots=0                                                                                  on many  for base
+)");
+  EXPECT_THAT(text, HasSubstr("  dataset.train  ->  task.greedy  shots\n"));
+  EXPECT_THAT(graph_dot(built.graph), HasSubstr(R"dot(
+  "task.drawn" [label="drawn\ngenerate shots=0 max_new_tokens=8 sampled temperature=0.7 top_k=40 top_p=0.95 by lang, topic limit=5\nexact\nword, contains (primary)", shape=ellipse];
+)dot"));
 }
 
 }  // namespace

@@ -120,6 +120,26 @@ help: write shots = 5, or leave shots_from out
 )");
 }
 
+TEST_F(Tasks, CheckColumnsByNameInTheDatasetTheExamplesComeFrom) {
+  write("few.txt", "question");
+  EXPECT_EQ(
+      mistakes_with(R"([dataset.few]
+use = "acme/lines"
+path = "few.txt"
+[task.a]
+protocol = "continuation"
+dataset = "faq"
+prompt = "question"
+target = "answer"
+shots = 2
+shots_from = "few"
+)"),
+      R"(run.toml:27:10: task.a: target reads "answer", but dataset few has no such column (columns: question)
+  27 | target = "answer"
+     |          ^^^^^^^^
+)");
+}
+
 TEST_F(Tasks, RefuseGroupsThatCannotBe) {
   EXPECT_EQ(
       mistakes_with(R"([task.a]
@@ -165,7 +185,7 @@ help: `assay plugins list` shows all components found
 run.toml:26:26: "acme/page" is a reporter, expected a metric
   26 | metrics = ["acme/pages", "acme/page", "acme/accuracy", { use = "acme/scaled", fctor = 2 }]
      |                          ^^^^^^^^^^^
-help: the metrics found are acme/ppl, acme/accuracy, acme/exact-match, acme/scaled
+help: the metrics found are acme/ppl, acme/accuracy, acme/exact-match, acme/scaled, acme/contains, acme/finds, acme/likelihood
 run.toml:26:39: acme/accuracy needs a column "choice_loglikelihoods" of type floats; task.a has none (columns: token_nll, first_token, n_tokens, n_bytes, n_words, nll, window_nll, question, answer, category, options)
   26 | metrics = ["acme/pages", "acme/page", "acme/accuracy", { use = "acme/scaled", fctor = 2 }]
      |                                       ^^^^^^^^^^^^^^^
@@ -226,6 +246,47 @@ help: name the models it runs on with models = [...]
 )");
 }
 
+TEST_F(Tasks, NeedABackendThatGeneratesWhereTheyGenerate) {
+  EXPECT_EQ(
+      mistakes_with(R"([model.w]
+backend = "acme/writer"
+path = "tiny"
+[model.s]
+backend = "acme/int4"
+path = "tiny"
+calib = "calib.txt"
+[task.a]
+protocol = "generate"
+dataset = "faq"
+prompt = "{{ question }}"
+target = "answer"
+)"),
+      R"(run.toml:11:1: task.faq needs a backend that scores tokens; acme/writer of model.w does not
+  11 | [task.faq]
+     | ^^^^^^^^^^
+help: name the models it runs on with models = [...]
+run.toml:27:1: task.a needs a backend that generates tokens; acme/int4 of model.s does not
+  27 | [task.a]
+     | ^^^^^^^^
+help: name the models it runs on with models = [...]
+)");
+}
+
+TEST_F(Tasks, OfAnUnknownProtocolSayNothingOfBackends) {
+  EXPECT_EQ(mistakes_with(R"([task.a]
+protocol = "generat"
+dataset = "faq"
+models = ["w"]
+[model.w]
+backend = "acme/writer"
+path = "tiny"
+[task.faq]
+models = ["base"]
+)")
+                .find("needs a backend"),
+            std::string::npos);
+}
+
 TEST_F(Tasks, SayThatNoMetricWasFound) {
   registry_ = Registry();
   registry_.add(acme_too(), "too.so");
@@ -261,6 +322,9 @@ TEST(RowColumns, AreThoseOfTheTable) {
   EXPECT_EQ(names(Protocol::kMultipleChoice),
             "choice_loglikelihoods choice_greedy choice_tokens choice_bytes choice_chars choices "
             "target ");
+  EXPECT_EQ(names(Protocol::kContinuation), "loglikelihood greedy n_tokens n_bytes target ");
+  EXPECT_EQ(names(Protocol::kGenerate),
+            "output raw_output tokens n_tokens finish target targets first_token_seconds seconds ");
 }
 
 }  // namespace

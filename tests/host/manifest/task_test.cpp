@@ -11,10 +11,9 @@ TEST_F(ReadTask, RefusesProtocolsItDoesNotHave) {
 protocol = "perplexety"
 dataset = "d"
 [task.b]
-protocol = "generate"
+protocol = "latency"
 dataset = "d"
-prompt = "{{ q }}"
-max_new_tokens = 50
+prompt_tokens = 128
 [task.c]
 protocol = 5
 dataset = "d"
@@ -26,18 +25,18 @@ dataset = "d"
   3 | protocol = "perplexety"
     |            ^^^^^^^^^^^^
 help: did you mean "perplexity"?
-run.toml:6:12: protocol "generate" is not supported by this version
-  6 | protocol = "generate"
-    |            ^^^^^^^^^^
-help: use perplexity or multiple_choice
-run.toml:11:12: protocol must be a text, got the whole number 5
-  11 | protocol = 5
+run.toml:6:12: protocol "latency" is not supported by this version
+  6 | protocol = "latency"
+    |            ^^^^^^^^^
+help: use perplexity, continuation, multiple_choice or generate
+run.toml:10:12: protocol must be a text, got the whole number 5
+  10 | protocol = 5
      |            ^
 help: write it in quotes: "5"
-run.toml:14:12: unknown protocol "chat"
-  14 | protocol = "chat"
+run.toml:13:12: unknown protocol "chat"
+  13 | protocol = "chat"
      |            ^^^^^^
-help: the protocols are perplexity and multiple_choice
+help: the protocols are perplexity, continuation, multiple_choice, generate
 )");
 }
 
@@ -54,7 +53,6 @@ choices = "c"
 target = "t"
 sample = "20%"
 shot_sampler = "first"
-chat = true
 )"),
             R"(run.toml:3:1: from is not supported by this version
   3 | from = "assay/mmlu"
@@ -72,10 +70,6 @@ run.toml:12:1: shot_sampler is not supported by this version
   12 | shot_sampler = "first"
      | ^^^^^^^^^^^^
 help: leave it out: shots are drawn with the task's seed
-run.toml:13:1: chat is not supported by this version
-  13 | chat = true
-     | ^^^^
-help: write the chat template's text into prompt and description
 )");
 }
 
@@ -88,11 +82,17 @@ dataset = "d"
 [task.c]
 protocol = "multiple_choice"
 dataset = "d"
+[task.d]
+protocol = "continuation"
+dataset = "d"
+[task.e]
+protocol = "generate"
+dataset = "d"
 )"),
             R"(run.toml:2:1: task.a lacks "protocol"
   2 | [task.a]
     | ^^^^^^^^
-help: protocol: perplexity or multiple_choice
+help: protocol: perplexity, continuation, multiple_choice or generate
 run.toml:2:1: task.a lacks "dataset"
   2 | [task.a]
     | ^^^^^^^^
@@ -117,6 +117,22 @@ run.toml:6:1: task.c lacks "target"
   6 | [task.c]
     | ^^^^^^^^
 help: target: the index of the right choice, or its text
+run.toml:9:1: task.d lacks "prompt"
+  9 | [task.d]
+    | ^^^^^^^^
+help: prompt: the template of the question, such as "{{ question }}"
+run.toml:9:1: task.d lacks "target"
+  9 | [task.d]
+    | ^^^^^^^^
+help: target: the text that is scored after the prompt, such as "{{ answer }}"
+run.toml:12:1: task.e lacks "prompt"
+  12 | [task.e]
+     | ^^^^^^^^
+help: prompt: the template of the question, such as "{{ question }}"
+run.toml:12:1: task.e lacks "target"
+  12 | [task.e]
+     | ^^^^^^^^
+help: target: what is right, such as "{{ answer }}", or a column that holds a list of it
 )");
 }
 
@@ -154,7 +170,7 @@ run.toml:17:7: bos must be one of auto, always, never, got "sometimes"
 )");
 }
 
-TEST_F(ReadTask, TellsKeysOfTheOtherProtocolFromMisspeltOnes) {
+TEST_F(ReadTask, TellsKeysOfOtherProtocolsFromMisspeltOnes) {
   EXPECT_EQ(errors_of(R"(assay = 1
 [task.a]
 protocol = "perplexity"
@@ -171,22 +187,88 @@ choices = "c"
 target = "t"
 window = 5
 temperature = 1
+shuts = 1
+[task.c]
+protocol = "continuation"
+dataset = "d"
+prompt = "{{ q }}"
+target = "t"
+prompts = ["{{ q }}", "{{ r }}"]
+choices = "c"
+max_new_tokens = 5
+join = ""
+[task.d]
+protocol = "generate"
+dataset = "d"
+prompt = "{{ q }}"
+target = "t"
+choices = "c"
+until = "\n"
 )"),
             R"(run.toml:6:1: unknown key "strid" in task.a
   6 | strid = 256
     | ^^^^^
 help: did you mean "stride"?
-run.toml:8:1: shots belongs to protocol "multiple_choice", task.a has another
+run.toml:8:1: shots belongs to protocols "continuation", "multiple_choice" and "generate", task.a has another
   8 | shots = 5
     | ^^^^^
 run.toml:15:1: window belongs to protocol "perplexity", task.b has another
   15 | window = 5
      | ^^^^^^
-run.toml:16:1: unknown key "temperature" in task.b
+run.toml:16:1: temperature belongs to protocol "generate", task.b has another
   16 | temperature = 1
      | ^^^^^^^^^^^
-help: protocol multiple_choice has the keys prompt, prompts, choices, target, shots, shots_from, description, delimiter, separator
+run.toml:17:1: unknown key "shuts" in task.b
+  17 | shuts = 1
+     | ^^^^^
+help: did you mean "shots"?
+run.toml:23:1: prompts belongs to protocol "multiple_choice", task.c has another
+  23 | prompts = ["{{ q }}", "{{ r }}"]
+     | ^^^^^^^
+run.toml:24:1: choices belongs to protocol "multiple_choice", task.c has another
+  24 | choices = "c"
+     | ^^^^^^^
+run.toml:25:1: max_new_tokens belongs to protocol "generate", task.c has another
+  25 | max_new_tokens = 5
+     | ^^^^^^^^^^^^^^
+run.toml:26:1: join belongs to protocol "perplexity", task.c has another
+  26 | join = ""
+     | ^^^^
+run.toml:32:1: choices belongs to protocol "multiple_choice", task.d has another
+  32 | choices = "c"
+     | ^^^^^^^
+run.toml:33:1: unknown key "until" in task.d
+  33 | until = "\n"
+     | ^^^^^
+help: protocol generate has the keys prompt, target, shots, shots_from, description, delimiter, separator, chat, max_new_tokens, min_new_tokens, stop, temperature, top_k, top_p, filters
 )");
+}
+
+TEST_F(ReadTask, TakesAContinuation) {
+  const ParsedManifest parsed = read(R"(assay = 1
+[task.a]
+protocol = "continuation"
+dataset = "d"
+prompt = "{{ q }}"
+target = "{{ a }}"
+shots = 3
+shots_from = "train"
+description = "Answer."
+delimiter = ""
+separator = "\n"
+)");
+  EXPECT_EQ(shown(parsed.manifest.sources, parsed.errors), "");
+  const TaskNode& task = parsed.manifest.tasks.at(0);
+  EXPECT_EQ(task.protocol.value, Protocol::kContinuation);
+  ASSERT_EQ(task.prompts.size(), 1U);
+  EXPECT_EQ(task.prompts[0].value, "{{ q }}");
+  EXPECT_EQ(task.target.value, "{{ a }}");
+  EXPECT_EQ(task.shots.value, 3U);
+  EXPECT_EQ(task.shots_from.value, "train");
+  EXPECT_EQ(task.description.value, "Answer.");
+  EXPECT_EQ(task.delimiter.value, "");
+  EXPECT_EQ(task.separator.value, "\n");
+  EXPECT_FALSE(task.chat.value);
 }
 
 TEST_F(ReadTask, TakesOnePromptOrSeveral) {

@@ -26,8 +26,8 @@ Records records_of(std::vector<Json> list) {
 Result<std::vector<PreparedItem>> prepare_all(const TaskSpec& task, std::vector<Json> items,
                                               std::vector<Json> shots = {}) {
   std::vector<PreparedItem> prepared;
-  auto done = prepare(task, ledger(), records_of(std::move(items)), records_of(std::move(shots)),
-                      [&](PreparedItem item) -> Result<void> {
+  auto done = prepare(task, ledger(), nullptr, records_of(std::move(items)),
+                      records_of(std::move(shots)), [&](PreparedItem item) -> Result<void> {
                         prepared.push_back(std::move(item));
                         return {};
                       });

@@ -88,6 +88,25 @@ TEST(GroupsOf, AreNamedByKeyAndValueInOrderOfAppearance) {
   EXPECT_EQ(groups[0].rows, (std::vector<std::uint64_t>{0, 2, 4}));
 }
 
+TEST(GroupsOf, SeveralKeysGiveTheirCombinationsToo) {
+  TaskSpec task = task_with("assay/accuracy", Protocol::kMultipleChoice);
+  task.group_by = {"kind", "year"};
+  RowTable table(task);
+  for (int i = 0; i < 4; ++i) {
+    Json row = choice_row(i, {-1, -2}, 0, i < 2 ? "x" : "y");
+    row["groups"]["year"] = i % 2 == 0 ? "2023" : "2024";
+    table.add(row);
+  }
+  std::vector<std::string> names;
+  for (const Group& group : groups_of(task, table)) {
+    names.push_back(group.name);
+    EXPECT_EQ(group.rows.size(), group.name.find(',') == std::string::npos ? 2u : 1u);
+  }
+  EXPECT_EQ(names, (std::vector<std::string>{"kind=x", "kind=y", "year=2023", "year=2024",
+                                             "kind=x,year=2023", "kind=x,year=2024",
+                                             "kind=y,year=2023", "kind=y,year=2024"}));
+}
+
 TEST(Compare, PairsSamplesItemByItem) {
   const TaskSpec task = task_with("assay/accuracy", Protocol::kMultipleChoice);
   RowTable a(task), b(task);

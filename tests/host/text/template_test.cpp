@@ -136,6 +136,8 @@ TEST(TemplateSyntax, IsRefusedWithLineAndColumn) {
             "line 2, column 4 of the template: unknown statement nonsense");
   EXPECT_EQ(compile_failure("{% include 'x' %}"),
             "line 1, column 4 of the template: unknown statement include");
+  EXPECT_EQ(compile_failure("{{ a }}{%- from 'x' import y %}"),
+            "line 1, column 12 of the template: unknown statement from");
 }
 
 TEST(TemplateSyntax, OfFiltersAndTestsIsCheckedBeforeTheFirstRecord) {
@@ -151,9 +153,23 @@ TEST(TemplateSyntax, OfFiltersAndTestsIsCheckedBeforeTheFirstRecord) {
 
 TEST(TemplateSyntax, NestedTooDeeplyIsRefused) {
   const std::string source =
-      "{{ " + std::string(100'000, '(') + "1" + std::string(100'000, ')') + " }}";
+      "{{ " + std::string(1'000, '(') + "1" + std::string(1'000, ')') + " }}";
   EXPECT_EQ(compile_failure(source),
             "line 1, column 78 of the template: template exceeds maximum recursion limits");
+}
+
+TEST(TemplateSyntax, LongerThanTheStackIsRefused) {
+  std::string sum = "{{ 1";
+  std::string chain = "{% if a %}";
+  for (int i = 0; i < 100'000; ++i) {
+    sum += "+1";
+    chain += "{% elif a %}";
+  }
+  EXPECT_EQ(
+      compile_failure(sum + " }}"),
+      "line 1, column 4004 of the template: a tag of more than 4000 parts; split it with set");
+  EXPECT_EQ(compile_failure(chain + "{% endif %}"),
+            "line 1, column 12014 of the template: more than 1000 elif");
 }
 
 TEST(TemplateSyntax, ThatIsNotUtf8IsRefused) {

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <span>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -224,6 +225,73 @@ TEST_F(TokenizerFiles, HasNoSpecialTokensWhereNoFileNamesAny) {
   EXPECT_EQ(tokenizer.eos(), std::nullopt);
 }
 
+TEST_F(TokenizerFiles, HaveOneMoreIdThanTheHighestOfTheVocabularyAndTheAddedTokens) {
+  EXPECT_EQ(opened(dir_).vocabulary(), 8u);
+  write_changed([](Json& document) {
+    document["added_tokens"].push_back({{"id", 11},
+                                        {"content", "<sep>"},
+                                        {"single_word", false},
+                                        {"lstrip", false},
+                                        {"rstrip", false},
+                                        {"normalized", false},
+                                        {"special", true}});
+  });
+  const Tokenizer tokenizer = opened(dir_);
+  const auto ids = ids_of(tokenizer, "a<sep>");
+  EXPECT_EQ(tokenizer.vocabulary(), static_cast<std::uint64_t>(ids.back()) + 1);
+}
+
+TEST_F(TokenizerFiles, NameNoEndTokensWhereNoFileDoes) {
+  write("config.json", R"({"eos_token_id": null})");
+  write("generation_config.json", R"({"eos_token_id": []})");
+  EXPECT_THAT(opened(dir_).end_tokens(), ElementsAre());
+}
+
+TEST_F(TokenizerFiles, CollectEndTokensFromAllFilesAndKeepThoseOfAPaddedVocabulary) {
+  write("tokenizer_config.json", R"({"eos_token": "</s>"})");
+  EXPECT_THAT(opened(dir_).end_tokens(), ElementsAre(2));
+  write("config.json", R"({"eos_token_id": 7})");
+  EXPECT_THAT(opened(dir_).end_tokens(), ElementsAre(2, 7));
+  write("generation_config.json", R"({"eos_token_id": [128009, 7, 0]})");
+  const Tokenizer tokenizer = opened(dir_);
+  EXPECT_THAT(tokenizer.end_tokens(), ElementsAre(0, 2, 7, 128009));
+  EXPECT_EQ(tokenizer.eos(), 2);
+}
+
+TEST_F(TokenizerFiles, KeepTheirFingerprintWhateverEndsAText) {
+  write("tokenizer_config.json", R"({"eos_token": "</s>"})");
+  const std::string plain = opened(dir_).fingerprint();
+  write("generation_config.json", R"({"eos_token_id": [2, 5]})");
+  EXPECT_EQ(opened(dir_).fingerprint(), plain);
+}
+
+TEST_F(TokenizerFiles, RefuseAnEndTokenThatIsNoId) {
+  write("tokenizer_config.json", R"({"eos_token": "</s>"})");
+  const auto refused = [&](const std::string& name, const std::string& value) {
+    write(name, "{\"eos_token_id\": " + value + "}");
+    const Failure failure = open_failure();
+    EXPECT_EQ(failure.code, ASSAY_INVALID_ARGUMENT);
+    EXPECT_EQ(failure.where, at(name));
+    return failure.text;
+  };
+  const std::string expected =
+      ": eos_token_id must be a token id or a list of them, which are whole numbers from 0 on, but "
+      "holds ";
+  EXPECT_EQ(refused("generation_config.json", "[2, -1]"),
+            at("generation_config.json") + expected + "-1");
+  for (const std::string value :
+       {"-1", "2.0", "true", "\"</s>\"", "{}", "4294967296", "18446744073709551615"}) {
+    EXPECT_EQ(refused("config.json", value), at("config.json") + expected + value);
+  }
+  EXPECT_EQ(refused("config.json", "[[2]]"), at("config.json") + expected + "[2]");
+}
+
+TEST_F(TokenizerFiles, RefuseAGenerationConfigThatIsNotJson) {
+  write("generation_config.json", "[]");
+  EXPECT_EQ(open_failure().text,
+            at("generation_config.json") + ": must hold a JSON object, but holds array");
+}
+
 TEST_F(TokenizerFiles, HaveAFingerprintThatFollowsTheTokensAndTheSpecialOnes) {
   const std::string plain = opened(dir_).fingerprint();
   EXPECT_EQ(plain.size(), 64u);
@@ -345,6 +413,48 @@ TEST_P(GoldenTokens, EndWhereTheTextEndsAndNeverGoBack) {
 }
 
 INSTANTIATE_TEST_SUITE_P(OfBothModels, GoldenTokens, testing::Values("ledger", "stories260k"));
+
+const std::string kUnknown = "\xef\xbf\xbd";  // U+FFFD
+
+// A model may stop inside a character, or string bytes together that are none. Ids of 🦙 in
+// bytes.
+TEST(LedgerTokenizer, DecodesBytesThatAreNoCharacterToTheSignForThem) {
+  const Tokenizer tokenizer = opened(kLedger);
+  const auto llama = ids_of(tokenizer, "a🦙");
+  ASSERT_EQ(llama.size(), 5u);
+  const std::span<const std::int32_t> ids(llama);
+  EXPECT_EQ(*tokenizer.decode(ids, true), "a🦙");
+  EXPECT_EQ(*tokenizer.decode(ids.first(4), true), "a" + kUnknown);
+  EXPECT_EQ(*tokenizer.decode(ids.first(2), true), "a" + kUnknown);
+  EXPECT_EQ(*tokenizer.decode(ids.last(1), true), kUnknown);
+  const std::vector<std::int32_t> twice{ids[1], ids[0], ids[1]};
+  EXPECT_EQ(*tokenizer.decode(twice, true), kUnknown + "a" + kUnknown);
+}
+
+TEST(StoriesTokenizer, DecodesFallenBackBytesThatAreNoCharacterToTheSignForThem) {
+  const Tokenizer tokenizer = opened(kStories);
+  const auto llama = ids_of(tokenizer, "a🦙");
+  ASSERT_GE(llama.size(), 5u);
+  const std::span<const std::int32_t> ids(llama);
+  EXPECT_EQ(*tokenizer.decode(ids, true), "a🦙");
+  // One sign for each byte of a broken run: tokenizers' ByteFallback decoder.
+  EXPECT_EQ(*tokenizer.decode(ids.first(ids.size() - 1), true),
+            "a" + kUnknown + kUnknown + kUnknown);
+  EXPECT_EQ(*tokenizer.decode(ids.last(1), true), kUnknown);
+}
+
+TEST(LedgerTokenizer, LeavesOutSpecialTokensOnlyWhenAsked) {
+  const Tokenizer tokenizer = opened(kLedger);
+  const auto ids = ids_of(tokenizer, "<s>a</s> b", AddSpecial::kNone);
+  EXPECT_EQ(*tokenizer.decode(ids, false), "<s>a</s> b");
+  EXPECT_EQ(*tokenizer.decode(ids, true), "a b");
+}
+
+TEST(ModelsOfShareData, EndWithTheTokenTheyName) {
+  EXPECT_THAT(opened(kLedger).end_tokens(), ElementsAre(1));
+  EXPECT_THAT(opened(kStories).end_tokens(), ElementsAre(2));
+  EXPECT_EQ(opened(kStories).vocabulary(), 512u);
+}
 
 // llama.cpp's own expectations: texts between separator lines, one line of ids for each.
 struct GgmlCase {

@@ -178,17 +178,61 @@ TEST(JsonlDataset, RefusesAFileThatIsNotThereAndAFolder) {
   EXPECT_EQ(read_dataset("assay/jsonl", {{"path", file.path() + ".gone"}}).said.text,
             file.path() + ".gone: cannot be opened: No such file or directory");
   EXPECT_EQ(read_dataset("assay/jsonl", {{"path", file.folder()}}).said.text,
-            file.folder() + ": this is a folder; name one JSONL file");
+            file.folder() +
+                ": this is a folder; name one JSONL file, or say which split (split = \"test\" "
+                "opens test.jsonl in it)");
 }
 
 TEST(JsonlDataset, RefusesAFileWithoutColumns) {
   EXPECT_EQ(complaint_about("{}\n{}\n"), "{}: no object has a key, so there are no columns");
 }
 
-TEST(JsonlDataset, HasNoSplits) {
-  const TempFile file("{\"a\": 1}\n");
-  EXPECT_EQ(read_dataset("assay/jsonl", {{"path", file.path()}}, Keep::kRows, "train").said.text,
-            "a JSONL file has no split \"train\"; leave split out");
+TEST(JsonlDataset, GivesNothingWhereARecordLacksAColumn) {
+  const Rows rows = rows_of("{\"q\": \"a\", \"category\": \"x\"}\n{\"q\": \"b\"}\n");
+  EXPECT_EQ(rows.said.text, "");
+  EXPECT_EQ(rows.schema, (Json{{"q", "u"}, {"category", "u?"}}));
+  EXPECT_EQ(rows.rows.at(1), (Json{{"q", "b"}, {"category", nullptr}}));
+}
+
+TEST(JsonlDataset, OpensTheFileOfASplit) {
+  const TempFile temp("{\"a\": 1}\n");
+  std::ofstream(temp.folder() + "/dev.jsonl") << "{\"a\": \"dev\"}\n";
+  std::ofstream(temp.folder() + "/test.jsonl") << "{\"b\": 2}\n{\"b\": 3}\n";
+  for (const std::string& path : {temp.folder(), temp.folder() + "/{split}.jsonl"}) {
+    EXPECT_EQ(read_dataset("assay/jsonl", {{"path", path}}, Keep::kRows, "dev").rows.at(0),
+              (Json{{"a", "dev"}}));
+    EXPECT_EQ(read_dataset("assay/jsonl", {{"path", path}}, Keep::kRows, "test").rows.at(1),
+              (Json{{"b", 3}}));
+  }
+  EXPECT_EQ(read_dataset("assay/jsonl", {{"path", temp.folder()}}, Keep::kRows, "train").said.text,
+            temp.folder() +
+                " has no split \"train\": there is no train.jsonl in it; it holds dev.jsonl, "
+                "test.jsonl");
+  EXPECT_EQ(read_dataset("assay/jsonl", {{"path", temp.path()}}, Keep::kRows, "train").said.text,
+            temp.path() +
+                " is one JSONL file and has no split \"train\"; put {split} into path, name a "
+                "folder that holds train.jsonl, set split_column, or leave split out");
+}
+
+TEST(JsonlDataset, TakesTheRowsOfASplitOutOfOneFile) {
+  const TempFile file(
+      "{\"a\": 1, \"part\": \"dev\"}\n{\"a\": 2, \"part\": \"test\"}\n{\"a\": 3}\n"
+      "{\"a\": 4, \"part\": \"dev\"}\n");
+  const Json options{{"path", file.path()}, {"split_column", "part"}};
+  const Rows dev = read_dataset("assay/jsonl", options, Keep::kRows, "dev");
+  EXPECT_EQ(dev.said.text, "");
+  ASSERT_EQ(dev.n_rows, 2u);
+  EXPECT_EQ(dev.rows[1], (Json{{"a", 4}, {"part", "dev"}}));
+  EXPECT_EQ(
+      read_dataset("assay/jsonl", options, Keep::kRows, "train").said.text,
+      file.path() + ": no row has \"train\" in column \"part\", which holds \"dev\", \"test\"");
+  EXPECT_EQ(read_dataset("assay/jsonl", options).said.text,
+            file.path() +
+                ": split_column = \"part\" needs a split; add split with one of \"dev\", \"test\"");
+  EXPECT_EQ(read_dataset("assay/jsonl", {{"path", file.path()}, {"split_column", "a"}}, Keep::kRows,
+                         "dev")
+                .said.text,
+            file.path() + ": column \"a\" holds int64; the names of splits are texts");
 }
 
 // The sanitizer keeps freed memory back, which says nothing about what is needed.

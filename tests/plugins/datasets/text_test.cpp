@@ -160,15 +160,27 @@ TEST(TextDataset, RefusesAFileThatIsNotThereAndAFolder) {
                                 "",
                                 "path",
                                 "{}: cannot be opened: No such file or directory"});
-  expect_refusal(
-      "assay/text",
-      {{{"path", file.folder()}}, "", "path", "{}: this is a folder; name one text file"});
+  expect_refusal("assay/text",
+                 {{{"path", file.folder()}},
+                  "",
+                  "path",
+                  "{}: this is a folder; name one text file, or say which split (split = \"test\" "
+                  "opens test.txt in it)"});
 }
 
-TEST(TextDataset, HasNoSplits) {
-  const TempFile file("one");
-  const Rows rows = read_dataset("assay/text", {{"path", file.path()}}, Keep::kRows, "train");
-  EXPECT_EQ(rows.said.text, "a text file has no split \"train\"; leave split out");
+TEST(TextDataset, OpensTheFileOfASplit) {
+  const TempFile temp("one");
+  std::ofstream(temp.folder() + "/dev.txt") << "dev";
+  EXPECT_EQ(texts_of(read_dataset("assay/text", {{"path", temp.folder()}}, Keep::kRows, "dev")),
+            Texts{"dev"});
+  EXPECT_EQ(texts_of(read_dataset("assay/text", {{"path", temp.folder() + "/{split}.txt"}},
+                                  Keep::kRows, "dev")),
+            Texts{"dev"});
+  EXPECT_EQ(
+      read_dataset("assay/text", {{"path", temp.path()}}, Keep::kRows, "train").said.text,
+      temp.path() +
+          " is one text file and has no split \"train\"; put {split} into path, name a folder "
+          "that holds train.txt, or leave split out");
 }
 
 TEST(TextDataset, GivesTheRowsOfThePublishedWikiText) {

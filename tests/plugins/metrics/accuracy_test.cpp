@@ -77,16 +77,18 @@ TEST(Accuracy, OfOneItemHasNoStandardError) {
 }
 
 TEST(Accuracy, RefusesListsThatDoNotFitTogether) {
-  EXPECT_EQ(measure("assay/accuracy", {item({-1, -2}, {1}, 0)}).said.text,
-            "choice_loglikelihoods has 2 elements and choice_chars has 1; both must have one for "
-            "each choice");
-  EXPECT_EQ(measure("assay/accuracy", {item({}, {}, 0)}).said.text, "the item has no choices");
+  EXPECT_EQ(
+      measure("assay/accuracy", {item({-1, -2}, {1}, 0)}).said.text,
+      "row 0: choice_loglikelihoods has 2 elements and choice_chars has 1; both must have one for "
+      "each choice");
+  EXPECT_EQ(measure("assay/accuracy", {item({}, {}, 0)}).said.text,
+            "row 0: the item has no choices");
   EXPECT_EQ(measure("assay/accuracy", {item({-1}, {-2}, 0)}).said.text,
-            "choice 0 has -2 characters, and a count cannot be negative");
+            "row 0: choice 0 has -2 characters, and a count cannot be negative");
   Json bad = item({-1, -2}, {1, 1}, 0);
   bad["choice_loglikelihoods"][1] = nullptr;
   EXPECT_EQ(measure("assay/accuracy", {bad}).said.text,
-            "the log-likelihood of choice 1 is not a number");
+            "row 0: the log-likelihood of choice 1 is not a number");
 }
 
 void expect_harness(const std::vector<Json>& items, const std::vector<Json>& expected,

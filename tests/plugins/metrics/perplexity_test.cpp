@@ -113,14 +113,14 @@ TEST(Perplexity, RefusesWhatNoLogLikelihoodCanBe) {
   Json bad = item(1, 1, 1, 1);
   bad["nll"] = -1.5;
   EXPECT_EQ(measure("assay/perplexity", {bad}).said.text,
-            "nll is -1.5, and a negative log-likelihood is a finite number from 0 up");
+            "row 0: nll is -1.5, and a negative log-likelihood is a finite number from 0 up");
   bad["nll"] = nullptr;
   EXPECT_EQ(measure("assay/perplexity", {bad}).said.text,
-            "nll is nan, and a negative log-likelihood is a finite number from 0 up");
+            "row 0: nll is nan, and a negative log-likelihood is a finite number from 0 up");
   EXPECT_EQ(measure("assay/perplexity", {item(1, 1, 1, 1, {-2})}).said.text,
-            "window_nll is -2, and a negative log-likelihood is a finite number from 0 up");
+            "row 0: window_nll is -2, and a negative log-likelihood is a finite number from 0 up");
   EXPECT_EQ(measure("assay/perplexity", {item(1, -1, 1, 1)}).said.text,
-            "n_tokens is -1, and a count cannot be negative");
+            "row 0: n_tokens is -1, and a count cannot be negative");
 }
 
 /// One item per window: rows are [scored tokens, nll].

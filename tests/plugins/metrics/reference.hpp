@@ -19,6 +19,14 @@ inline const nlohmann::ordered_json& reference_numbers() {
   return numbers;
 }
 
+/// The cases of one metric in metrics/data/text_metrics.json; its "origin" says where they are
+/// from.
+inline const nlohmann::ordered_json& text_metric_cases(const std::string& metric) {
+  static const auto cases = nlohmann::ordered_json::parse(
+      read_file(std::string(ASSAY_SOURCE_DIR) + "/tests/plugins/metrics/data/text_metrics.json"));
+  return cases.at(metric);
+}
+
 /// The objects of a gzipped JSONL file of the shared reference data.
 inline std::vector<nlohmann::ordered_json> gzipped_lines(const std::string& name) {
   const std::string path = shared_file(name);

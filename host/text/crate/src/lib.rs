@@ -1,6 +1,7 @@
 //! The functions of assay_text.h: pointers in, buffers out, no panic across. What they do is in
-//! `tokens` and `template`.
+//! `tokens`, `template` and `chat`.
 
+mod chat;
 mod python;
 mod python_methods;
 mod template;
@@ -180,6 +181,13 @@ pub unsafe extern "C" fn assay_text_token_text(
 /// # Safety
 /// As assay_text.h says.
 #[no_mangle]
+pub unsafe extern "C" fn assay_text_vocabulary(tokenizer: *const tokens::Tokens) -> u64 {
+    (*tokenizer).vocabulary()
+}
+
+/// # Safety
+/// As assay_text.h says.
+#[no_mangle]
 pub unsafe extern "C" fn assay_text_template_open(
     source: Str,
     compiled: *mut *mut template::Template,
@@ -190,6 +198,35 @@ pub unsafe extern "C" fn assay_text_template_open(
         let names = opened.variables();
         *compiled = Box::into_raw(Box::new(opened));
         Ok(Buffer::of(names.as_bytes()))
+    })
+}
+
+/// # Safety
+/// As assay_text.h says.
+#[no_mangle]
+pub unsafe extern "C" fn assay_text_chat_open(
+    source: Str,
+    compiled: *mut *mut template::Template,
+    reason: *mut Buffer,
+) -> i32 {
+    entry(reason, || {
+        let opened = chat::compile(source.text()?)?;
+        *compiled = Box::into_raw(Box::new(opened));
+        Ok(Buffer::of(&[]))
+    })
+}
+
+/// # Safety
+/// As assay_text.h says.
+#[no_mangle]
+pub unsafe extern "C" fn assay_text_chat_render(
+    compiled: *const template::Template,
+    chat_json: Str,
+    out: *mut Buffer,
+) -> i32 {
+    entry(out, || {
+        let text = chat::render(&*compiled, chat_json.bytes())?;
+        Ok(Buffer::of(text.as_bytes()))
     })
 }
 

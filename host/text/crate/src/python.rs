@@ -132,11 +132,36 @@ fn quote(out: &mut String, text: &str) {
     out.push(mark);
 }
 
-/// How JSON is laid out: `Value` carries a value to the host, the other is the filter `tojson` of
-/// Jinja2, which sorts keys, keeps to ASCII and is safe inside HTML.
-pub enum JsonStyle {
-    Value,
-    Filter { indent: Option<usize> },
+/// How JSON is laid out, in the words of Python's `json.dumps`. The default carries a value to the
+/// host.
+pub struct JsonStyle {
+    pub ensure_ascii: bool,
+    pub sort_keys: bool,
+    /// Escapes what would end a text inside HTML, as the filter `tojson` of Jinja2 does.
+    pub html_safe: bool,
+    pub indent: Option<usize>,
+    pub item_separator: String,
+    pub key_separator: String,
+}
+
+impl JsonStyle {
+    /// `json.dumps` leaves out the space that a new line would follow.
+    pub fn indented(indent: Option<usize>) -> JsonStyle {
+        JsonStyle {
+            ensure_ascii: false,
+            sort_keys: false,
+            html_safe: false,
+            indent,
+            item_separator: if indent.is_some() { "," } else { ", " }.into(),
+            key_separator: ": ".into(),
+        }
+    }
+}
+
+impl Default for JsonStyle {
+    fn default() -> JsonStyle {
+        JsonStyle::indented(None)
+    }
 }
 
 /// Writes a value as JSON. Fails on what JSON does not have: undefined values, numbers that are not
@@ -192,7 +217,6 @@ impl JsonWriter<'_> {
     }
 
     fn string(&mut self, text: &str) {
-        let filter = matches!(self.style, JsonStyle::Filter { .. });
         self.out.push('"');
         for c in text.chars() {
             match c {
@@ -203,7 +227,10 @@ impl JsonWriter<'_> {
                 '\t' => self.out.push_str("\\t"),
                 '\x08' => self.out.push_str("\\b"),
                 '\x0c' => self.out.push_str("\\f"),
-                c if (c as u32) < 0x20 || (filter && (!c.is_ascii() || "<>&'\x7f".contains(c))) => {
+                c if (c as u32) < 0x20
+                    || (self.style.ensure_ascii && !c.is_ascii())
+                    || (self.style.html_safe && "<>&'".contains(c)) =>
+                {
                     self.escape(c)
                 }
                 c => self.out.push(c),
@@ -213,10 +240,6 @@ impl JsonWriter<'_> {
     }
 
     fn escape(&mut self, c: char) {
-        if c == '\x7f' {
-            self.out.push(c); // json.dumps leaves DEL as it is
-            return;
-        }
         for unit in c.encode_utf16(&mut [0; 2]) {
             self.out.push_str(&format!("\\u{unit:04x}"));
         }
@@ -234,7 +257,7 @@ impl JsonWriter<'_> {
 
     fn map(&mut self, value: &Value) -> Result<(), Error> {
         let mut keys: Vec<Value> = value.try_iter()?.collect();
-        if matches!(self.style, JsonStyle::Filter { .. }) {
+        if self.style.sort_keys {
             keys.sort();
         }
         self.open('{');
@@ -242,10 +265,10 @@ impl JsonWriter<'_> {
             self.separate(index);
             let name = match key.kind() {
                 ValueKind::String => key.as_str().unwrap_or_default().to_owned(),
-                _ => to_json(key, &JsonStyle::Value)?,
+                _ => to_json(key, &JsonStyle::default())?,
             };
             self.string(&name);
-            self.out.push_str(": ");
+            self.out.push_str(&self.style.key_separator);
             self.value(&value.get_item(key)?)?;
         }
         self.close('}', keys.is_empty());
@@ -258,11 +281,8 @@ impl JsonWriter<'_> {
     }
 
     fn separate(&mut self, index: usize) {
-        let indented = matches!(self.style, JsonStyle::Filter { indent: Some(_) });
-        match (index, indented) {
-            (0, _) => {}
-            (_, true) => self.out.push(','),
-            (_, false) => self.out.push_str(", "),
+        if index > 0 {
+            self.out.push_str(&self.style.item_separator);
         }
         self.new_line();
     }
@@ -276,7 +296,7 @@ impl JsonWriter<'_> {
     }
 
     fn new_line(&mut self) {
-        if let JsonStyle::Filter { indent: Some(width) } = self.style {
+        if let Some(width) = self.style.indent {
             self.out.push('\n');
             self.out.extend(std::iter::repeat(' ').take(width * self.depth));
         }

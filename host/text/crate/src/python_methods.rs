@@ -389,7 +389,7 @@ fn join(values: &Value, mark: Option<&str>, named: Kwargs) -> Result<String, Err
     Ok(out)
 }
 
-fn trim(value: &Value, args: Rest<Value>) -> Result<String, Error> {
+pub fn trim(value: &Value, args: Rest<Value>) -> Result<String, Error> {
     let text = python::to_str(value)?;
     Ok(strip(&text, chars(&args)?, true, true).to_owned())
 }
@@ -510,5 +510,11 @@ fn tojson(value: &Value, indent: Option<usize>, named: Kwargs) -> Result<String,
         None => named.get("indent")?,
     };
     named.assert_all_used()?;
-    python::to_json(value, &JsonStyle::Filter { indent })
+    let style = JsonStyle {
+        ensure_ascii: true,
+        sort_keys: true,
+        html_safe: true,
+        ..JsonStyle::indented(indent)
+    };
+    python::to_json(value, &style)
 }

@@ -1,5 +1,5 @@
 //! Jinja templates over JSON records: undefined names fail, the trailing newline stays, values print
-//! as Python prints them. The language itself is minijinja's.
+//! as Python prints them. The language itself is minijinja's. What chats need beside it is in `chat`.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -15,26 +15,38 @@ use crate::{python, python_methods};
 
 const NAME: &str = "template";
 const SHOWN_COLUMNS: usize = 20;
+/// Operators and `elif`s in a row become as many stack frames. minijinja overflows 8 MiB of stack at
+/// about 10000 of either, and itself bounds brackets and blocks only.
+const MAX_PARTS_OF_A_TAG: usize = 4000;
+const MAX_ELIFS: usize = 1000;
+/// Instructions of minijinja that would read another file.
+const OF_OTHER_FILES: [&str; 4] = ["extends", "from", "import", "include"];
 
-fn environment() -> &'static Environment<'static> {
+/// What templates of records and of chats have in common.
+pub fn environment() -> Environment<'static> {
+    let mut env = Environment::new();
+    env.set_auto_escape_callback(|_| AutoEscape::None);
+    env.set_formatter(|out, _, value| {
+        // A missing `else` gives an undefined that prints as nothing, in Jinja2 as well.
+        if value.is_undefined() {
+            return Ok(());
+        }
+        if let Some(text) = value.as_str() {
+            return out.write_str(text).map_err(Error::from);
+        }
+        out.write_str(&python::to_str(value)?).map_err(Error::from)
+    });
+    env.remove_global("debug");
+    python_methods::add_to(&mut env);
+    env
+}
+
+fn record_environment() -> &'static Environment<'static> {
     static ENVIRONMENT: OnceLock<Environment<'static>> = OnceLock::new();
     ENVIRONMENT.get_or_init(|| {
-        let mut env = Environment::new();
+        let mut env = environment();
         env.set_undefined_behavior(UndefinedBehavior::Strict);
         env.set_keep_trailing_newline(true);
-        env.set_auto_escape_callback(|_| AutoEscape::None);
-        env.set_formatter(|out, _, value| {
-            // A missing `else` gives an undefined that prints as nothing, in Jinja2 as well.
-            if value.is_undefined() {
-                return Ok(());
-            }
-            if let Some(text) = value.as_str() {
-                return out.write_str(text).map_err(Error::from);
-            }
-            out.write_str(&python::to_str(value)?).map_err(Error::from)
-        });
-        env.remove_global("debug");
-        python_methods::add_to(&mut env);
         env
     })
 }
@@ -42,12 +54,14 @@ fn environment() -> &'static Environment<'static> {
 pub struct Template {
     env: Environment<'static>,
     source: String,
+    /// What it is rendered from: "record" or "chat".
+    given: &'static str,
     /// The whole source is `{{ expression }}`; with the byte at which the expression starts.
     expression: Option<(Expression<'static, 'static>, usize)>,
 }
 
 /// The parts of a template that parses, with their places.
-fn tokens(source: &str) -> impl Iterator<Item = (Token<'_>, Span)> {
+pub fn tokens(source: &str) -> impl Iterator<Item = (Token<'_>, Span)> {
     let config = WhitespaceConfig { keep_trailing_newline: true, ..Default::default() };
     tokenize(source, false, SyntaxConfig::default(), config).map_while(Result::ok)
 }
@@ -62,6 +76,35 @@ fn inside(source: &str) -> Option<Range<usize>> {
         }
         _ => None,
     }
+}
+
+/// What must not reach the parser: a tag or a chain of them too long for its stack, a statement that
+/// would read another file.
+fn refused(source: &str) -> Option<String> {
+    let (mut parts, mut elifs, mut opens) = (0, 0, false);
+    for (token, span) in tokens(source) {
+        parts = match token {
+            Token::BlockStart | Token::VariableStart => 0,
+            _ => parts + 1,
+        };
+        elifs += usize::from(opens && matches!(token, Token::Ident("elif")));
+        let what = match token {
+            Token::Ident(name) if opens && OF_OTHER_FILES.contains(&name) => {
+                format!("unknown statement {name}")
+            }
+            _ if parts > MAX_PARTS_OF_A_TAG => {
+                format!("a tag of more than {MAX_PARTS_OF_A_TAG} parts; split it with set")
+            }
+            _ if elifs > MAX_ELIFS => format!("more than {MAX_ELIFS} elif"),
+            _ => {
+                opens = matches!(token, Token::BlockStart);
+                continue;
+            }
+        };
+        let (line, column) = line_and_column(source, span.start_offset as usize);
+        return Some(format!("line {line}, column {column} of the template: {what}"));
+    }
+    None
 }
 
 /// A name after `|` or `is` that is no filter or test. minijinja asks only when it gets there; a
@@ -94,19 +137,31 @@ fn unknown_name(env: &Environment, source: &str) -> Option<String> {
 fn compile_expression(source: &str) -> Option<(Expression<'static, 'static>, usize)> {
     let range = inside(source)?;
     let start = range.start;
-    let compiled = environment().compile_expression_owned(source[range].to_owned()).ok()?;
+    let compiled = record_environment().compile_expression_owned(source[range].to_owned()).ok()?;
     Some((compiled, start))
 }
 
 impl Template {
     pub fn compile(source: &str) -> Result<Template, String> {
-        let mut env = environment().clone();
-        env.add_template_owned(NAME, source.to_owned())
-            .map_err(|reason| sentence(source, 0, &reason, None))?;
-        if let Some(reason) = unknown_name(&env, source) {
+        let plain = Template::compile_in(record_environment(), source.to_owned(), "record")?;
+        Ok(Template { expression: compile_expression(source), ..plain })
+    }
+
+    pub fn compile_in(
+        base: &Environment<'static>,
+        source: String,
+        given: &'static str,
+    ) -> Result<Template, String> {
+        if let Some(reason) = refused(&source) {
             return Err(reason);
         }
-        Ok(Template { env, source: source.to_owned(), expression: compile_expression(source) })
+        let mut env = base.clone();
+        env.add_template_owned(NAME, source.clone())
+            .map_err(|reason| sentence(&source, 0, &reason, None))?;
+        if let Some(reason) = unknown_name(&env, &source) {
+            return Err(reason);
+        }
+        Ok(Template { env, source, given, expression: None })
     }
 
     /// A JSON array of the names read but not defined, sorted.
@@ -126,7 +181,7 @@ impl Template {
         self.env
             .get_template(NAME)
             .and_then(|template| template.render(&record))
-            .map_err(|reason| sentence(&self.source, 0, &reason, Some(&record)))
+            .map_err(|reason| sentence(&self.source, 0, &reason, Some((self.given, &record))))
     }
 
     pub fn evaluate(&self, record_json: &[u8]) -> Result<String, String> {
@@ -136,8 +191,8 @@ impl Template {
         let record = parse(record_json)?;
         expression
             .eval(&record)
-            .and_then(|value| python::to_json(&value, &python::JsonStyle::Value))
-            .map_err(|reason| sentence(&self.source, *start, &reason, Some(&record)))
+            .and_then(|value| python::to_json(&value, &python::JsonStyle::default()))
+            .map_err(|reason| sentence(&self.source, *start, &reason, Some((self.given, &record))))
     }
 }
 
@@ -150,9 +205,28 @@ fn parse(record_json: &[u8]) -> Result<Value, String> {
     }
 }
 
+/// What a template was rendered from, and its name.
+type Given<'a> = Option<(&'static str, &'a Value)>;
+
+/// The source of an error that a template raises itself: its detail is all there is to say.
+#[derive(Debug)]
+pub struct Raised;
+
+impl std::fmt::Display for Raised {
+    fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
+        out.write_str("raised by the template")
+    }
+}
+
+impl std::error::Error for Raised {}
+
+fn is_raised(error: &Error) -> bool {
+    std::error::Error::source(error).is_some_and(|cause| cause.is::<Raised>())
+}
+
 /// Where, what and what to do, for an error at a span of `source[start..]`. An error without a place
 /// is about the whole expression when there is one.
-fn sentence(source: &str, start: usize, error: &Error, record: Option<&Value>) -> String {
+fn sentence(source: &str, start: usize, error: &Error, given: Given) -> String {
     let span = match error.range() {
         Some(range) => Some(start + range.start..start + range.end),
         None => inside(source).filter(|_| start > 0),
@@ -170,7 +244,14 @@ fn sentence(source: &str, start: usize, error: &Error, record: Option<&Value>) -
     };
     let quoted = span.map(|range| quoted(source, range)).filter(|text| !text.is_empty());
     let reason = match (error.kind(), &quoted) {
-        (ErrorKind::UndefinedError, Some(text)) => undefined(text, error, record),
+        _ if is_raised(error) => format!("it raises \"{}\"", words(error)),
+        (ErrorKind::OutOfFuel, _) => "it does not end within its limit of steps".into(),
+        (ErrorKind::UnknownFunction, Some(text)) if text.starts_with("strftime_now") => {
+            "it asks for today's date with strftime_now, which would give another prompt every \
+             day; write a fixed date into the template"
+                .into()
+        }
+        (ErrorKind::UndefinedError, Some(text)) => undefined(text, error, given),
         (ErrorKind::SyntaxError, _) | (_, None) => chain(error),
         (_, Some(text)) => format!("{} in \"{text}\"", chain(error)),
     };
@@ -189,19 +270,21 @@ fn quoted(source: &str, span: Range<usize>) -> String {
     source[from..span.end].trim_start_matches('-').trim().to_owned()
 }
 
-fn undefined(text: &str, error: &Error, record: Option<&Value>) -> String {
+fn undefined(text: &str, error: &Error, given: Given) -> String {
     if error.detail() == Some(python::PART) {
-        return format!("a part of \"{text}\" is undefined{}", columns(record));
+        return format!("a part of \"{text}\" is undefined{}", columns(given));
     }
     let name_end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
-    let known = record.and_then(|record| record.get_attr(&text[..name_end]).ok());
-    if known.is_some_and(|value| !value.is_undefined()) {
-        return format!(
-            "\"{text}\" is undefined for this record; correct the template, or ask first whether \
-             it \"is defined\""
-        );
+    let value_of = |values: &Value| values.get_attr(&text[..name_end]).ok();
+    match given {
+        Some((name, values)) if value_of(values).is_some_and(|value| !value.is_undefined()) => {
+            format!(
+                "\"{text}\" is undefined for this {name}; correct the template, or ask first \
+                 whether it \"is defined\""
+            )
+        }
+        _ => format!("\"{text}\" is undefined{}", columns(given)),
     }
-    format!("\"{text}\" is undefined{}", columns(record))
 }
 
 fn line_and_column(source: &str, byte: usize) -> (usize, usize) {
@@ -229,16 +312,15 @@ fn words(error: &Error) -> String {
     error.detail().map_or_else(|| error.kind().to_string(), str::to_owned)
 }
 
-fn columns(record: Option<&Value>) -> String {
-    let Some(keys) = record.and_then(|record| record.try_iter().ok()) else {
-        return String::new();
-    };
+fn columns(given: Given) -> String {
+    let Some((given, values)) = given else { return String::new() };
+    let keys = values.try_iter().into_iter().flatten();
     let names: Vec<String> = keys.map(|key| format!("\"{key}\"")).collect();
     match names.len() {
-        0 => "; the record has no columns".into(),
-        count if count <= SHOWN_COLUMNS => format!("; the record has {}", names.join(", ")),
+        0 => format!("; the {given} has no columns"),
+        count if count <= SHOWN_COLUMNS => format!("; the {given} has {}", names.join(", ")),
         count => format!(
-            "; the record has {} and {} more",
+            "; the {given} has {} and {} more",
             names[..SHOWN_COLUMNS].join(", "),
             count - SHOWN_COLUMNS
         ),

@@ -15,6 +15,7 @@ pub struct Token {
 
 pub struct Tokens {
     tokenizer: Tokenizer,
+    vocabulary: u64,
 }
 
 /// Byte ends should add up to the text, so no post-processor may cut white space off them. Ids do
@@ -58,7 +59,9 @@ impl Tokens {
         if let Some(model) = without_dropout(tokenizer.get_model()) {
             tokenizer.with_model(model);
         }
-        Ok(Tokens { tokenizer })
+        let highest = tokenizer.get_vocab(true).into_values().max();
+        let vocabulary = highest.map_or(0, |id| u64::from(id) + 1);
+        Ok(Tokens { tokenizer, vocabulary })
     }
 
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<Token>, String> {
@@ -74,6 +77,11 @@ impl Tokens {
 
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String, String> {
         self.tokenizer.decode(ids, skip_special).map_err(|reason| reason.to_string())
+    }
+
+    /// One more than the highest id.
+    pub fn vocabulary(&self) -> u64 {
+        self.vocabulary
     }
 
     pub fn id_of(&self, token: &str) -> Option<u32> {

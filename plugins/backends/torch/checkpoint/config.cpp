@@ -8,6 +8,11 @@
 #include <nlohmann/json.hpp>
 
 namespace assay_torch {
+namespace {
+
+constexpr int kMaxDepth = 100;
+
+}  // namespace
 
 struct Config::Document {
   nlohmann::json root;
@@ -35,11 +40,19 @@ struct Config::Document {
 Config::Config(const std::string& path) : path_(path), document_(std::make_unique<Document>()) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw assay::Error(ASSAY_NOT_FOUND, path + ": cannot be opened");
+  // Values are shown in errors, and nlohmann::json recurses over what it writes.
+  const auto watch_depth = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+    if (depth <= kMaxDepth) return true;
+    throw assay::Error(ASSAY_INVALID_ARGUMENT,
+                       path + ": nests deeper than " + std::to_string(kMaxDepth) + " levels");
+  };
   try {
-    document_->root = nlohmann::json::parse(file);
+    document_->root = nlohmann::json::parse(file, watch_depth);
   } catch (const nlohmann::json::parse_error& error) {
     throw assay::Error(ASSAY_INVALID_ARGUMENT,
                        path + ": not valid JSON at byte " + std::to_string(error.byte));
+  } catch (const nlohmann::json::out_of_range&) {
+    throw assay::Error(ASSAY_INVALID_ARGUMENT, path + ": holds a number beyond every double");
   }
   if (!document_->root.is_object())
     throw assay::Error(ASSAY_INVALID_ARGUMENT, path + ": not a JSON object");

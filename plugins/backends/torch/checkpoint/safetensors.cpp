@@ -1,7 +1,6 @@
 #include "checkpoint/safetensors.hpp"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,6 +19,7 @@ using Json = nlohmann::json;
 
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // the limit of the reference implementation
 constexpr std::uint64_t kLengthBytes = 8;
+constexpr int kMaxHeaderDepth = 3;  // the header, a tensor, its shape's sizes
 
 struct DtypeBits {
   const char* name;
@@ -97,6 +97,8 @@ Json parse_header(const std::string& path, std::string_view text) {
         !seen.insert(parsed.get<std::string>()).second && duplicate.empty()) {
       duplicate = parsed.get<std::string>();
     }
+    if (depth > kMaxHeaderDepth)
+      refuse(path, "the header nests deeper than a tensor's shape; expected a safetensors file");
     return true;
   };
   Json header;
@@ -105,6 +107,8 @@ Json parse_header(const std::string& path, std::string_view text) {
   } catch (const Json::parse_error& error) {
     refuse(path, "the header is not valid JSON at its byte " + std::to_string(error.byte) +
                      "; expected a safetensors file");
+  } catch (const Json::out_of_range&) {
+    refuse(path, "the header holds a number beyond every double; expected a safetensors file");
   }
   if (!header.is_object())
     refuse(path, "the header is not a JSON object; expected a safetensors file");
@@ -123,63 +127,51 @@ std::string shape_text(std::span<const std::int64_t> shape) {
   return out + "]";
 }
 
+SafetensorsFile::Descriptor::~Descriptor() {
+  if (value >= 0) ::close(value);
+}
+
 SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path) {
-  map_file();
-  try {
-    read_header();
-    check_layout();
-  } catch (...) {
-    ::munmap(const_cast<std::byte*>(file_.data()), file_.size());
-    throw;
-  }
+  open_file();
+  read_header();
+  check_layout();
 }
 
-SafetensorsFile::~SafetensorsFile() {
-  ::munmap(const_cast<std::byte*>(file_.data()), file_.size());
-}
-
-void SafetensorsFile::map_file() {
-  const int fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+void SafetensorsFile::open_file() {
+  file_.value = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
   struct stat info {};
-  if (fd < 0 || ::fstat(fd, &info) != 0) {
-    const std::string why = std::strerror(errno);
-    if (fd >= 0) ::close(fd);
-    throw assay::Error(ASSAY_NOT_FOUND, path_ + ": cannot be opened: " + why);
+  if (file_.value < 0 || ::fstat(file_.value, &info) != 0) {
+    throw assay::Error(ASSAY_NOT_FOUND, path_ + ": cannot be opened: " + std::strerror(errno));
   }
-  const auto size = static_cast<std::size_t>(info.st_size);
-  if (!S_ISREG(info.st_mode) || size < kLengthBytes) {
-    ::close(fd);
+  file_bytes_ = static_cast<std::uint64_t>(info.st_size);
+  if (!S_ISREG(info.st_mode) || file_bytes_ < kLengthBytes) {
     refuse(
         path_,
-        "holds " + std::to_string(size) +
+        "holds " + std::to_string(file_bytes_) +
             " bytes, a safetensors file begins with an 8-byte header length; copy the file again");
   }
-  void* at = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
-  const std::string why = std::strerror(errno);
-  ::close(fd);
-  if (at == MAP_FAILED) {
-    throw assay::Error(ASSAY_RESOURCE_EXHAUSTED, path_ + ": cannot be mapped: " + why);
-  }
-  file_ = {static_cast<const std::byte*>(at), size};
 }
 
 void SafetensorsFile::read_header() {
+  std::array<std::byte, kLengthBytes> field{};
+  read_at(0, field);
   std::uint64_t length = 0;
   for (std::size_t i = kLengthBytes; i-- > 0;)
-    length = length << 8 | std::to_integer<std::uint64_t>(file_[i]);
+    length = length << 8 | std::to_integer<std::uint64_t>(field[i]);
   if (length > kMaxHeaderBytes) {
     refuse(path_, "announces a header of " + std::to_string(length) +
                       " bytes, the limit is 100000000; expected a safetensors file");
   }
-  if (length > file_.size() - kLengthBytes) {
+  if (length > file_bytes_ - kLengthBytes) {
     refuse(path_, "is truncated: the header should have " + std::to_string(length) +
-                      " bytes, only " + std::to_string(file_.size() - kLengthBytes) +
+                      " bytes, only " + std::to_string(file_bytes_ - kLengthBytes) +
                       " follow; copy the file again");
   }
-  const auto head = file_.subspan(kLengthBytes, static_cast<std::size_t>(length));
-  data_ = file_.subspan(kLengthBytes + static_cast<std::size_t>(length));
-  const Json header =
-      parse_header(path_, {reinterpret_cast<const char*>(head.data()), head.size()});
+  std::string text(static_cast<std::size_t>(length), '\0');
+  read_at(kLengthBytes, std::as_writable_bytes(std::span(text)));
+  data_at_ = kLengthBytes + length;
+  data_bytes_ = file_bytes_ - data_at_;
+  const Json header = parse_header(path_, text);
   for (const auto& [name, value] : header.items()) {
     if (name != "__metadata__") tensors_.emplace(name, entry_of(path_, name, value));
   }
@@ -198,12 +190,12 @@ void SafetensorsFile::check_layout() const {
     last = std::max(last, entry.end);
     order.emplace_back(&name, &entry);
   }
-  if (last > data_.size()) {
+  if (last > data_bytes_) {
     const auto outside = std::find_if(order.begin(), order.end(),
-                                      [&](const auto& t) { return t.second->end > data_.size(); });
+                                      [&](const auto& t) { return t.second->end > data_bytes_; });
     refuse(path_, "is truncated: " + tensor_text(*outside->first) + " lies at " +
                       range_text(outside->second->begin, outside->second->end) + ", but only " +
-                      std::to_string(data_.size()) +
+                      std::to_string(data_bytes_) +
                       " bytes of data follow the header; copy the file again");
   }
   std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
@@ -222,14 +214,38 @@ void SafetensorsFile::check_layout() const {
     at = entry->end;
     before = name;
   }
-  if (at != data_.size()) {
-    refuse(path_, "bytes " + range_text(at, data_.size()) + " of the data belong to no tensor");
+  if (at != data_bytes_) {
+    refuse(path_, "bytes " + range_text(at, data_bytes_) + " of the data belong to no tensor");
   }
 }
 
-std::span<const std::byte> SafetensorsFile::bytes(const TensorEntry& entry) const {
-  return data_.subspan(static_cast<std::size_t>(entry.begin),
-                       static_cast<std::size_t>(entry.end - entry.begin));
+void SafetensorsFile::read(const TensorEntry& entry, std::uint64_t first,
+                           std::span<std::byte> out) const {
+  const std::uint64_t bytes = entry.end - entry.begin;
+  if (first > bytes || out.size() > bytes - first) {
+    throw assay::Error(ASSAY_INTERNAL, path_ + ": bytes " + range_text(first, first + out.size()) +
+                                           " of a tensor of " + std::to_string(bytes) +
+                                           " bytes were asked for");
+  }
+  read_at(data_at_ + entry.begin + first, out);
+}
+
+void SafetensorsFile::read_at(std::uint64_t first, std::span<std::byte> out) const {
+  while (!out.empty()) {
+    const ssize_t got = ::pread(file_.value, out.data(), out.size(), static_cast<::off_t>(first));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      throw assay::Error(ASSAY_UNAVAILABLE, path_ + ": cannot be read: " + std::strerror(errno));
+    }
+    if (got == 0) {
+      throw assay::Error(ASSAY_ABORTED, path_ + ": had " + std::to_string(file_bytes_) +
+                                            " bytes when it was opened and ends at byte " +
+                                            std::to_string(first) +
+                                            " now; run again when nothing writes to it");
+    }
+    out = out.subspan(static_cast<std::size_t>(got));
+    first += static_cast<std::uint64_t>(got);
+  }
 }
 
 }  // namespace assay_torch

@@ -1,5 +1,5 @@
-// One safetensors file: its header, checked whole when it is opened, and the bytes of its tensors
-// through a read-only mapping. What the tensors mean belongs to others.
+// One safetensors file: its header, checked whole when it is opened, and the bytes of its tensors,
+// read when they are asked for. What the tensors mean belongs to others.
 #pragma once
 
 #include <cstddef>
@@ -22,31 +22,43 @@ struct TensorEntry {
 /// "[384, 128]", "[]".
 std::string shape_text(std::span<const std::int64_t> shape);
 
+/// Keeps the file open and none of its data in memory: pages of a mapping would count as this
+/// process's until the kernel needs them elsewhere, doubling what a model takes while it is loaded.
+///
 /// Threads  [any-thread] after open
-/// Owns     the mapping; spans stay valid as long as the file object
 /// Source   huggingface/safetensors README, section "Format"
 class SafetensorsFile {
  public:
   /// Fails  ASSAY_NOT_FOUND cannot be opened; ASSAY_INVALID_ARGUMENT header or layout is wrong
   explicit SafetensorsFile(const std::string& path);
-  ~SafetensorsFile();
-  SafetensorsFile(const SafetensorsFile&) = delete;
-  SafetensorsFile& operator=(const SafetensorsFile&) = delete;
 
   const std::string& path() const { return path_; }
   const std::map<std::string, TensorEntry>& tensors() const { return tensors_; }
 
-  /// The tensor's bytes, row-major and little-endian, aligned to nothing.
-  std::span<const std::byte> bytes(const TensorEntry& entry) const;
+  /// Copies bytes of a tensor, row-major and little-endian, from byte `first` of its data on.
+  ///
+  /// Fails  ASSAY_ABORTED the file is shorter than when it was opened; ASSAY_UNAVAILABLE it cannot
+  /// be read; ASSAY_INTERNAL more bytes are asked for than the tensor has
+  void read(const TensorEntry& entry, std::uint64_t first, std::span<std::byte> out) const;
 
  private:
-  void map_file();
+  struct Descriptor {
+    int value = -1;
+    Descriptor() = default;
+    ~Descriptor();
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+  };
+
+  void open_file();
   void read_header();
   void check_layout() const;
+  void read_at(std::uint64_t first, std::span<std::byte> out) const;
 
   std::string path_;
-  std::span<const std::byte> file_;
-  std::span<const std::byte> data_;
+  Descriptor file_;
+  std::uint64_t file_bytes_ = 0;
+  std::uint64_t data_at_ = 0, data_bytes_ = 0;
   std::map<std::string, TensorEntry> tensors_;
 };
 

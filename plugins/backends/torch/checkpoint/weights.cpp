@@ -1,11 +1,15 @@
 #include "checkpoint/weights.hpp"
 
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <array>
 #include <assay/error.hpp>
-#include <bit>
+#include <charconv>
 #include <cmath>
-#include <cstring>
+#include <exception>
 #include <filesystem>
+#include <thread>
 
 #include "checkpoint/config.hpp"
 
@@ -16,32 +20,10 @@ namespace fs = std::filesystem;
 
 constexpr const char* kSingle = "model.safetensors";
 constexpr const char* kIndex = "model.safetensors.index.json";
+constexpr std::size_t kPieceValues = 1U << 17;
 
 [[noreturn]] void refuse(const std::string& where, const std::string& text) {
   throw assay::Error(ASSAY_INVALID_ARGUMENT, where + ": " + text);
-}
-
-float from_bf16(std::uint16_t bits) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
-}
-
-float from_f16(std::uint16_t bits) {
-  const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000U) << 16;
-  const std::uint32_t exponent = bits >> 10 & 0x1FU;
-  const std::uint32_t fraction = bits & 0x3FFU;
-  if (exponent == 0x1FU) return std::bit_cast<float>(sign | 0x7F800000U | fraction << 13);
-  if (exponent != 0) return std::bit_cast<float>(sign | (exponent + 112) << 23 | fraction << 13);
-  const float tiny = std::ldexp(static_cast<float>(fraction), -24);
-  return sign == 0 ? tiny : -tiny;
-}
-
-template <class Convert>
-void widen(std::span<const std::byte> bytes, std::span<float> out, Convert convert) {
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    std::uint16_t bits = 0;
-    std::memcpy(&bits, bytes.data() + 2 * i, 2);
-    out[i] = convert(bits);
-  }
 }
 
 std::int64_t count_of(std::span<const std::int64_t> shape) {
@@ -50,19 +32,104 @@ std::int64_t count_of(std::span<const std::int64_t> shape) {
   return count;
 }
 
-void check_finite(const std::string& path, const std::string& name, std::span<const float> values) {
-  const auto bad =
-      std::find_if(values.begin(), values.end(), [](float v) { return !std::isfinite(v); });
-  if (bad == values.end()) return;
-  refuse(path, "tensor \"" + name + "\" holds " + (std::isnan(*bad) ? "NaN" : "an infinity") +
-                   " at index " + std::to_string(bad - values.begin()) + " of " +
-                   std::to_string(values.size()) +
-                   "; every weight must be finite: fetch or export the checkpoint again");
+/// "0.1", "inf": as few digits as name the float.
+std::string number_text(float value) {
+  std::array<char, 32> text{};
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
+  return {text.data(), end};
+}
+
+/// One tensor on its way from its file to memory.
+struct Reading {
+  const SafetensorsFile& file;
+  const TensorEntry& entry;
+  const std::string& name;
+  FloatType from, to;
+  std::uint64_t count;
+
+  void read_range(std::uint64_t begin, std::uint64_t end, std::span<std::byte> out) const;
+  void check_stored(std::span<const std::byte> values, std::uint64_t first) const;
+  void check_converted(std::span<const std::byte> stored, std::span<const std::byte> converted,
+                       std::uint64_t first) const;
+  std::string place(std::uint64_t index) const {
+    return " at index " + std::to_string(index) + " of " + std::to_string(count);
+  }
+};
+
+void Reading::check_stored(std::span<const std::byte> values, std::uint64_t first) const {
+  const auto bad = find_non_finite(from, values);
+  if (!bad) return;
+  refuse(file.path(), "tensor \"" + name + "\" holds " +
+                          (std::isnan(value_at(from, values, *bad)) ? "NaN" : "an infinity") +
+                          place(first + *bad) +
+                          "; every weight must be finite: fetch or export the checkpoint again");
+}
+
+void Reading::check_converted(std::span<const std::byte> stored,
+                              std::span<const std::byte> converted, std::uint64_t first) const {
+  const auto bad = find_non_finite(to, converted);
+  if (!bad) return;
+  refuse(file.path(), "tensor \"" + name + "\" holds " + number_text(value_at(from, stored, *bad)) +
+                          place(first + *bad) + ", and the largest " + to_string(to) + " is " +
+                          number_text(largest(to)) + "; use dtype = \"float32\"");
+}
+
+/// Values [begin, end) of the tensor, piece by piece while a piece is in the processor's cache.
+void Reading::read_range(std::uint64_t begin, std::uint64_t end, std::span<std::byte> out) const {
+  const std::size_t from_bytes = size_bytes(from), to_bytes = size_bytes(to);
+  std::vector<std::byte> stored(from == to ? 0 : kPieceValues * from_bytes);
+  for (std::uint64_t first = begin; first < end;) {
+    const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(kPieceValues, end - first));
+    const auto target = out.subspan(static_cast<std::size_t>(first) * to_bytes, n * to_bytes);
+    const auto piece = from == to ? target : std::span(stored).first(n * from_bytes);
+    file.read(entry, first * from_bytes, piece);
+    check_stored(piece, first);
+    if (from != to) {
+      convert(from, piece, to, target);
+      check_converted(piece, target, first);
+    }
+    first += n;
+  }
+}
+
+/// Asks for huge pages where `out` covers them whole: with small ones, most of the time of a load
+/// went into half a million page faults.
+void use_huge_pages(std::span<std::byte> out) {
+  constexpr std::size_t kHugePageBytes = 2U << 20;
+  void* at = out.data();
+  std::size_t space_bytes = out.size();
+  if (std::align(kHugePageBytes, kHugePageBytes, at, space_bytes) == nullptr) return;
+  // A kernel without them says so and keeps small pages, which is as good.
+  static_cast<void>(::madvise(at, space_bytes / kHugePageBytes * kHugePageBytes, MADV_HUGEPAGE));
+}
+
+/// Calls read(begin, end) for `parts` equal ranges of [0, count), each in a thread of its own; what
+/// the first range that fails threw comes out.
+template <class Read>
+void read_in_parts(std::uint64_t count, std::uint64_t parts, const Read& read) {
+  if (parts <= 1) return read(std::uint64_t{0}, count);
+  std::vector<std::exception_ptr> thrown(parts);
+  {
+    std::vector<std::jthread> threads;
+    for (std::uint64_t part = 0; part < parts; ++part) {
+      threads.emplace_back([&, part] {
+        try {
+          read(count / parts * part, part + 1 == parts ? count : count / parts * (part + 1));
+        } catch (...) {
+          thrown[part] = std::current_exception();
+        }
+      });
+    }
+  }
+  for (const std::exception_ptr& failure : thrown) {
+    if (failure) std::rethrow_exception(failure);
+  }
 }
 
 }  // namespace
 
-Weights::Weights(const std::string& model_dir) : model_dir_(model_dir) {
+Weights::Weights(const std::string& model_dir, std::uint32_t threads)
+    : model_dir_(model_dir), threads_(std::max(threads, 1U)) {
   const fs::path dir(model_dir);
   if (fs::exists(dir / kSingle)) {
     files_.push_back(std::make_unique<SafetensorsFile>((dir / kSingle).string()));
@@ -121,6 +188,10 @@ const Weights::Place& Weights::place(const std::string& name) const {
   return found->second;
 }
 
+const std::vector<std::int64_t>& Weights::shape(const std::string& name) const {
+  return place(name).entry->shape;
+}
+
 std::uint64_t Weights::values() const {
   std::uint64_t total = 0;
   for (const auto& [name, place] : places_)
@@ -134,26 +205,36 @@ std::uint64_t Weights::stored_bits(const std::string& name) const {
   return count == 0 ? 0 : (entry.end - entry.begin) * 8 / count;
 }
 
-void Weights::read(const std::string& name, std::span<const std::int64_t> shape,
-                   std::span<float> out) const {
+void Weights::read_into(const std::string& name, std::span<const std::int64_t> shape,
+                        FloatType type, std::span<std::byte> out) const {
   const Place& at = place(name);
   const std::string& path = at.file->path();
   if (!std::equal(shape.begin(), shape.end(), at.entry->shape.begin(), at.entry->shape.end())) {
     refuse(path, "tensor \"" + name + "\" has the shape " + shape_text(at.entry->shape) +
                      ", config.json calls for " + shape_text(shape));
   }
-  const auto bytes = at.file->bytes(*at.entry);
-  if (at.entry->dtype == "F32") {
-    std::memcpy(out.data(), bytes.data(), bytes.size());
-  } else if (at.entry->dtype == "F16") {
-    widen(bytes, out, from_f16);
-  } else if (at.entry->dtype == "BF16") {
-    widen(bytes, out, from_bf16);
-  } else {
+  const auto stored = float_type_of(at.entry->dtype);
+  if (!stored) {
     refuse(path, "tensor \"" + name + "\" is " + at.entry->dtype +
                      "; weights are read as F32, F16 or BF16");
   }
-  check_finite(path, name, out);
+  const auto count = static_cast<std::uint64_t>(count_of(shape));
+  if (out.size() != count * size_bytes(type)) {
+    throw assay::Error(ASSAY_INTERNAL, "tensor \"" + name + "\" was to be read into " +
+                                           std::to_string(out.size()) + " bytes, it needs " +
+                                           std::to_string(count * size_bytes(type)));
+  }
+  const Reading reading{*at.file, *at.entry, name, *stored, type, count};
+  use_huge_pages(out);
+  const std::uint64_t parts = std::min(threads_, count / kPieceValues);
+  read_in_parts(count, parts, [&](std::uint64_t begin, std::uint64_t end) {
+    reading.read_range(begin, end, out);
+  });
+}
+
+void Weights::read(const std::string& name, std::span<const std::int64_t> shape,
+                   std::span<float> out) const {
+  read_into(name, shape, FloatType::kFloat32, std::as_writable_bytes(out));
 }
 
 }  // namespace assay_torch

@@ -3,7 +3,9 @@
 #include <assay/abi.h>
 #include <gmock/gmock.h>
 
-#include <cstring>
+#include <filesystem>
+#include <span>
+#include <vector>
 
 #include "checkpoint/weights.hpp"
 #include "support/fixtures.hpp"
@@ -48,8 +50,34 @@ TEST_F(Safetensors, OfOneMatrixGivesItsEntryAndItsBytes) {
   EXPECT_EQ(entry.dtype, "F32");
   EXPECT_THAT(entry.shape, ElementsAre(1, 2));
   float second = 0;
-  std::memcpy(&second, file.bytes(entry).data() + 4, 4);
+  file.read(entry, 4, std::as_writable_bytes(std::span(&second, 1)));
   EXPECT_EQ(second, -2.0F);
+}
+
+TEST_F(Safetensors, CutAfterItWasOpenedSaysSoWhenItIsRead) {
+  const auto path = dir_.path() / "m.safetensors";
+  write_bytes(path, safetensors(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})",
+                                floats({1.5F, -2.0F})));
+  const SafetensorsFile file(path.string());
+  std::filesystem::resize_file(path, 66);
+  std::vector<std::byte> bytes(8);
+  EXPECT_EQ(thrown([&] { file.read(file.tensors().at("a"), 0, bytes); }),
+            "10 " + path.string() +
+                ": had 70 bytes when it was opened and ends at byte 66 now; run again when nothing "
+                "writes to it");
+}
+
+TEST_F(Safetensors, GivesNoBytesBehindATensor) {
+  const auto path = dir_.path() / "m.safetensors";
+  write_bytes(
+      path,
+      safetensors(
+          R"({"a":{"dtype":"U8","shape":[3],"data_offsets":[0,3]},"b":{"dtype":"U8","shape":[1],"data_offsets":[3,4]}})",
+          "abcd"));
+  const SafetensorsFile file(path.string());
+  std::vector<std::byte> bytes(3);
+  EXPECT_EQ(thrown([&] { file.read(file.tensors().at("a"), 1, bytes); }),
+            "13 " + path.string() + ": bytes [1, 4) of a tensor of 3 bytes were asked for");
 }
 
 TEST_F(Safetensors, MayHoldRankZeroAndEmptyTensors) {
@@ -95,6 +123,18 @@ TEST_F(Safetensors, WithAHeaderThatIsNotJsonIsRefused) {
       "3 m.safetensors: the header is not valid JSON at its byte 8; expected a safetensors file");
   EXPECT_EQ(error_of_header("[1]", 0),
             "3 m.safetensors: the header is not a JSON object; expected a safetensors file");
+}
+
+TEST_F(Safetensors, WithANumberBeyondEveryDoubleIsRefused) {
+  EXPECT_EQ(error_of_header(R"({"a":{"dtype":"U8","shape":[1e999],"data_offsets":[0,1]}})", 1),
+            "3 m.safetensors: the header holds a number beyond every double; expected a "
+            "safetensors file");
+}
+
+TEST_F(Safetensors, WithAHeaderThatNestsIsRefused) {
+  EXPECT_EQ(error_of_header("{\"a\":{\"shape\":" + std::string(1'000'000, '['), 0),
+            "3 m.safetensors: the header nests deeper than a tensor's shape; expected a "
+            "safetensors file");
 }
 
 TEST_F(Safetensors, WithADuplicateNameIsRefused) {

@@ -270,7 +270,7 @@ TEST_F(Families, WeighYarnAsItsPaperAndDeepSeekDo) {
 
 // max_position_embeddings is where a dynamic scaling begins, not where it ends.
 TEST_F(Families, ReachAsFarAsTheirScalingTakesThem) {
-  const std::string length = R"(, "head_dim": 4, "max_position_embeddings": 100, "rope_scaling": )";
+  const std::string length = R"(, "head_dim": 8, "max_position_embeddings": 100, "rope_scaling": )";
   EXPECT_EQ(spec("llama", length + R"({"type": "dynamic", "factor": 2.5})").max_context, 250);
   EXPECT_EQ(spec("llama", length + R"({"type": "linear", "factor": 2.5})").max_context, 100);
 }

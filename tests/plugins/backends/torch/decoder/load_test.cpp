@@ -233,8 +233,9 @@ TEST_F(LoadFamily, RefusesFloat16ForWeightsBeyondItsRange) {
   bytes.replace(bytes.size() - 4, 4, assay_torch_test::floats({1e5F}));
   write_bytes(dir_.path() / "model.safetensors", bytes);
   EXPECT_EQ(thrown([&] { load(dir_.path(), std::nullopt, at::kHalf); }),
-            "3 the weights of model.norm exceed the range of float16; use \"bfloat16\" or "
-            "\"float32\"");
+            "3 " + dir_.path().string() +
+                "/model.safetensors: tensor \"model.norm.weight\" holds 1e+05 at index 3 of 4, "
+                "and the largest float16 is 65504; use dtype = \"float32\"");
   load(dir_.path(), std::nullopt, at::kBFloat16);
 }
 

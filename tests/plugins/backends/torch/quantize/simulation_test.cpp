@@ -61,7 +61,8 @@ TEST(Simulation, Nf4CodesAreThoseOfBitsandbytes) {
   for (const auto& [name, entry] : packed.tensors()) {
     if (!name.ends_with("_proj.weight") || entry.dtype != "U8") continue;
     ++layers;
-    const auto bytes = packed.bytes(entry);
+    std::vector<std::byte> bytes(static_cast<std::size_t>(entry.end - entry.begin));
+    packed.read(entry, 0, bytes);
     const bool is_down = name.find("down_proj") != std::string::npos;
     const auto count = static_cast<std::int64_t>(2 * bytes.size());
     const std::int64_t columns = is_down ? 384 : 128;

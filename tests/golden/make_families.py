@@ -240,9 +240,10 @@ def fill(model, generator):
 
 
 def greedy(folder, prompt, use_cache):
-    """Continuation by generate(), and the smallest distance between the best and the second logit on its way."""
-    settings = GenerationConfig(do_sample=False, max_new_tokens=NEW_TOKENS, eos_token_id=None, pad_token_id=0,
-                                use_cache=use_cache, return_dict_in_generate=True, output_logits=True)
+    """Continuation by generate(), NEW_TOKENS or to the end token, and the smallest distance between the best and the
+    second logit on its way."""
+    settings = GenerationConfig(do_sample=False, max_new_tokens=NEW_TOKENS, pad_token_id=0, use_cache=use_cache,
+                                return_dict_in_generate=True, output_logits=True)
     with torch.inference_mode():
         out = build(folder).generate(torch.tensor([prompt]), generation_config=settings)
     best = torch.stack(out.logits)[:, 0].float().topk(2).values

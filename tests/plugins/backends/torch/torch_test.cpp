@@ -137,18 +137,22 @@ TEST_F(TorchPlugin, CountsTheBitsOfWhatItSimulates) {
 TEST_F(TorchPlugin, ComputesInTheDtypeAskedFor) {
   EXPECT_DOUBLE_EQ(bits_per_weight({{"dtype", "bfloat16"}}), 16);
   EXPECT_DOUBLE_EQ(bits_per_weight({{"dtype", "float16"}}), 16);
-  const auto load_auto = [&](const std::string& config, assay_model_info& model) {
+  assay_torch_test::write_tiny_llama(dir_.path(), R"(, "torch_dtype": "bfloat16")");
+  EXPECT_DOUBLE_EQ(bits_per_weight({{"dtype", "auto"}}), 16);
+  EXPECT_DOUBLE_EQ(bits_per_weight(Json::object()), 32);
+}
+
+TEST_F(TorchPlugin, KnowsNoAutomaticDtypeWhereConfigNamesNone) {
+  const auto refusal_of_auto = [&](const std::string& config) {
     assay_torch_test::write_tiny_llama(dir_.path(), config);
     Component component("assay/torch");
     EXPECT_TRUE(component.create({{"dtype", "auto"}}).is_ok());
+    assay_model_info model{};
     return load(component, model);
   };
-  assay_model_info model{};
-  EXPECT_EQ(load_auto("", model),
+  EXPECT_EQ(refusal_of_auto(""),
             "3 config.json does not say which; use a dtype instead of \"auto\"");
-  EXPECT_EQ(load_auto(R"(, "torch_dtype": "bfloat16")", model), "");
-  EXPECT_DOUBLE_EQ(model.bits_per_weight, 16);
-  EXPECT_EQ(load_auto(R"(, "torch_dtype": "float8_e4m3fn")", model),
+  EXPECT_EQ(refusal_of_auto(R"(, "torch_dtype": "float8_e4m3fn")"),
             "3 config.json says \"float8_e4m3fn\"; use \"float32\", \"bfloat16\" or "
             "\"float16\"");
 }

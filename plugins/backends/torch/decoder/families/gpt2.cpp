@@ -42,7 +42,7 @@ DecoderSpec read_gpt2(const Config& config) {
   spec.architecture = "gpt2";
   spec.vocab = config.count("vocab_size");
   spec.hidden = spec.embedding_width = config.count("n_embd");
-  spec.layers = config.count("n_layer");
+  spec.layers = read_layers(config, "n_layer");
   spec.heads = spec.kv_heads = config.count("n_head");
   spec.head_dim = whole_head_dim(config, "n_head", spec);
   spec.intermediate = config.find_count("n_inner").value_or(4 * spec.hidden);

@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "decoder/families/families.hpp"
 #include "decoder/families/keys.hpp"
 #include "decoder/families/rope_keys.hpp"
@@ -31,7 +33,7 @@ void refuse_contradictions(const Config& config, const DecoderSpec& spec) {
     config.refuse("rope_theta", "contradicts rotary_emb_base");
   const auto fraction = config.find_positive("partial_rotary_factor");
   if (fraction &&
-      static_cast<std::int64_t>(static_cast<double>(spec.head_dim) * *fraction) != rope.dim)
+      std::trunc(static_cast<double>(spec.head_dim) * *fraction) != static_cast<double>(rope.dim))
     config.refuse("partial_rotary_factor", "contradicts rotary_pct");
 }
 
@@ -42,7 +44,7 @@ DecoderSpec read_gpt_neox(const Config& config) {
   spec.architecture = "gpt_neox";
   spec.vocab = config.count("vocab_size");
   spec.hidden = spec.embedding_width = config.count("hidden_size");
-  spec.layers = config.count("num_hidden_layers");
+  spec.layers = read_layers(config, "num_hidden_layers");
   spec.heads = spec.kv_heads = config.count("num_attention_heads");
   spec.head_dim = whole_head_dim(config, "num_attention_heads", spec);
   spec.intermediate = config.count("intermediate_size");

@@ -1,6 +1,7 @@
 #include "decoder/families/keys.hpp"
 
 #include <cmath>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -36,7 +37,7 @@ DecoderSpec read_gated(const Config& config, std::string_view architecture,
   spec.architecture = architecture;
   spec.vocab = config.count("vocab_size");
   spec.hidden = spec.embedding_width = config.count("hidden_size");
-  spec.layers = config.count("num_hidden_layers");
+  spec.layers = read_layers(config, "num_hidden_layers");
   spec.heads = config.count("num_attention_heads");
   spec.kv_heads = config.find_count("num_key_value_heads")
                       .value_or(config.is_given("num_key_value_heads")
@@ -54,6 +55,10 @@ DecoderSpec read_gated(const Config& config, std::string_view architecture,
   } else {
     spec.head_dim = whole_head_dim(config, "num_attention_heads", spec);
   }
+  if (spec.heads * spec.head_dim > std::numeric_limits<std::int32_t>::max()) {
+    config.refuse("head_dim", std::to_string(spec.heads) + " heads of " +
+                                  std::to_string(spec.head_dim) + " are more than any model has");
+  }
   spec.intermediate = config.count("intermediate_size");
   spec.max_context = config.find_count("max_position_embeddings").value_or(defaults.max_context);
   spec.norm.eps = config.find_positive("rms_norm_eps").value_or(defaults.norm_eps);
@@ -61,6 +66,13 @@ DecoderSpec read_gated(const Config& config, std::string_view architecture,
   spec.attention = full_attention(spec);
   spec.names = gated_names(spec);
   return spec;
+}
+
+std::int64_t read_layers(const Config& config, const char* key) {
+  constexpr std::int64_t kMost = 10000;
+  const std::int64_t layers = config.count(key);
+  if (layers > kMost) config.refuse(key, "expected at most 10000, got " + std::to_string(layers));
+  return layers;
 }
 
 Activation read_activation(const Config& config, const char* key, Activation fallback) {

@@ -31,6 +31,11 @@ DecoderSpec read_gated(const Config& config, std::string_view architecture,
 /// Fails    ASSAY_INVALID_ARGUMENT the name of something else
 Activation read_activation(const Config& config, const char* key, Activation fallback);
 
+/// The number of layers.
+///
+/// Fails    ASSAY_INVALID_ARGUMENT missing, or more than 10,000
+std::int64_t read_layers(const Config& config, const char* key);
+
 /// hidden / heads.
 ///
 /// Fails    ASSAY_INVALID_ARGUMENT heads do not divide hidden

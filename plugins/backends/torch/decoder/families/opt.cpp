@@ -40,7 +40,7 @@ DecoderSpec read_opt(const Config& config) {
   spec.vocab = config.count("vocab_size");
   spec.hidden = config.count("hidden_size");
   spec.embedding_width = config.find_count("word_embed_proj_dim").value_or(spec.hidden);
-  spec.layers = config.count("num_hidden_layers");
+  spec.layers = read_layers(config, "num_hidden_layers");
   spec.heads = spec.kv_heads = config.count("num_attention_heads");
   spec.head_dim = whole_head_dim(config, "num_attention_heads", spec);
   spec.intermediate = config.count("ffn_dim");

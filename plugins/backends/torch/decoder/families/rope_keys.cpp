@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -174,8 +175,9 @@ void add_rope(const Config& config, DecoderSpec& spec, const RopeKeys& keys) {
   spec.ropes = {read_rope(config, is_old ? "rope_scaling" : "rope_parameters", spec, keys)};
   const RopeSpec& rope = spec.ropes.front();
   if (rope.scaling == RopeScaling::kDynamic) {
-    spec.max_context =
-        static_cast<std::int64_t>(static_cast<double>(spec.max_context) * rope.factor);
+    constexpr double kMost = std::numeric_limits<std::int32_t>::max();
+    spec.max_context = static_cast<std::int64_t>(
+        std::min(static_cast<double>(spec.max_context) * rope.factor, kMost));
   }
 }
 

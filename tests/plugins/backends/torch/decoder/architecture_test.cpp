@@ -117,6 +117,8 @@ TEST_F(Architecture, WithAWrongOrMissingFigureNamesTheKey) {
             "3 DIR/config.json: vocab_size: expected a whole number from 1, got 0");
   EXPECT_EQ(error(R"("model_type": "llama")"),
             "3 DIR/config.json: vocab_size: is missing; expected a whole number from 1");
+  EXPECT_EQ(error(R"("model_type": "gpt2", "vocab_size": 6, "n_embd": 8, "n_layer": 20000)"),
+            "3 DIR/config.json: n_layer: expected at most 10000, got 20000");
   EXPECT_EQ(llama_error(R"(, "rms_norm_eps": 0)"),
             "3 DIR/config.json: rms_norm_eps: expected a number above 0, got 0");
   EXPECT_EQ(llama_error(R"(, "num_key_value_heads": 3)"),
@@ -356,6 +358,8 @@ TEST_F(Families, RefuseByNameWhatChangesTheNumbers) {
        R"(, "rope_scaling": {"type": "linear", "factor": 2}, "rope_parameters": {"rope_type": "default"})",
        "rope_scaling: stands beside rope_parameters; leave one of them out"},
       {"llama", R"(, "rope_scaling": [2])", "rope_scaling: expected a table, got [2]"},
+      {"llama", R"(, "head_dim": 2000000000)",
+       "head_dim: 4 heads of 2000000000 are more than any model has"},
       {"phi3", R"(, "rope_scaling": {"type": "linear", "factor": 2})",
        "rope_scaling: phi3 knows no rope scaling but \"longrope\""},
       {"phi3",

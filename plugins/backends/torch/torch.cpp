@@ -146,8 +146,9 @@ struct Torch : assay::Backend {
     const std::string dir(assay::view_of(job.model_dir));
     const assay_torch::DecoderSpec spec = assay_torch::read_spec(dir);
     const auto dtype = dtype_of(context_.text("dtype"), spec.dtype);
-    assay_torch::LoadedModel loaded = assay_torch::load_model(
-        spec, assay_torch::Weights(dir), simulation_, at::TensorOptions(device_).dtype(dtype));
+    assay_torch::LoadedModel loaded =
+        assay_torch::load_model(spec, assay_torch::Weights(dir, context_.resources().threads),
+                                simulation_, at::TensorOptions(device_).dtype(dtype));
     model.vocab = static_cast<std::uint32_t>(spec.vocab);
     model.max_context = static_cast<std::uint64_t>(spec.max_context);
     model.weight_bytes = (loaded.stored_bits + 7) / 8;

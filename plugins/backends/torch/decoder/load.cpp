@@ -41,6 +41,7 @@ class Loader {
   bool is_skipped(const std::string& module) const;
   std::uint64_t bits_of(const std::string& name) const;
   void read(const std::string& name, std::span<const std::int64_t> shape, std::span<float> out);
+  void read_whole(const std::string& module, at::Tensor out);
   void round(const std::string& module, std::int64_t rows, std::int64_t columns,
              std::span<float> values, Rounding rounding);
   void read_rows(const Projection& part, std::int64_t inputs, Layout layout, std::span<float> out,
@@ -68,6 +69,11 @@ class Loader {
 
 std::span<float> values_of(at::Tensor& tensor) {
   return {tensor.mutable_data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
+}
+
+FloatType float_type(at::ScalarType dtype) {
+  if (dtype == at::kBFloat16) return FloatType::kBfloat16;
+  return dtype == at::kHalf ? FloatType::kFloat16 : FloatType::kFloat32;
 }
 
 void transpose(std::span<const float> from, std::int64_t rows, std::int64_t columns,
@@ -130,6 +136,16 @@ void Loader::read(const std::string& name, std::span<const std::int64_t> shape,
   parameters_ += out.size();
 }
 
+/// Fills `out`, rows of a matrix on the CPU, in its own dtype: nothing is widened on the way.
+void Loader::read_whole(const std::string& module, at::Tensor out) {
+  const std::string name = module + ".weight";
+  weights_.read_into(name, out.sizes(), float_type(out.scalar_type()),
+                     {static_cast<std::byte*>(out.mutable_data_ptr()), out.nbytes()});
+  read_.insert(name);
+  parameters_ += static_cast<std::uint64_t>(out.numel());
+  stored_bits_ += static_cast<std::uint64_t>(out.numel()) * bits_of(name);
+}
+
 /// Rounds what a simulation asks for, and counts the bits of what is stored.
 void Loader::round(const std::string& module, std::int64_t rows, std::int64_t columns,
                    std::span<float> values, Rounding rounding) {
@@ -170,9 +186,9 @@ at::Tensor Loader::cast(const at::Tensor& values, const std::string& module) con
 }
 
 at::Tensor Loader::matrix(const std::string& module, std::int64_t rows, std::int64_t columns) {
-  auto out = at::empty({rows, columns}, at::kFloat);
-  read_rows({module, rows}, columns, Layout::kOutputsFirst, values_of(out), Rounding::kNever);
-  return cast(out, module);
+  auto out = at::empty({rows, columns}, options_.device(at::kCPU));
+  read_whole(module, out);
+  return out.to(options_);
 }
 
 at::Tensor Loader::bias(const std::string& at, const LinearNames& names) {
@@ -199,6 +215,16 @@ std::unique_ptr<Linear> Loader::linear(const std::string& at, const LinearNames&
                                        std::int64_t inputs, Rounding rounding) {
   std::int64_t rows = 0;
   for (const Projection& part : names.parts) rows += part.outputs;
+  const bool is_simulated = rounding == Rounding::kSimulated && simulation_.has_value();
+  if (names.layout == Layout::kOutputsFirst && !is_simulated) {
+    auto out = at::empty({rows, inputs}, options_.device(at::kCPU));
+    std::int64_t first = 0;
+    for (const Projection& part : names.parts) {
+      read_whole(at + part.module, out.narrow(0, first, part.outputs));
+      first += part.outputs;
+    }
+    return std::make_unique<Dense>(out.to(options_), bias(at, names));
+  }
   auto out = at::empty({rows, inputs}, at::kFloat);
   auto left = values_of(out);
   for (const Projection& part : names.parts) {

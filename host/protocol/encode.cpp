@@ -1,13 +1,22 @@
 #include "host/protocol/encode.hpp"
 
 #include <algorithm>
+#include <assay/text.hpp>
 #include <string>
 #include <utility>
 
-#include "host/protocol/spaces.hpp"
-
 namespace assay::host {
 namespace {
+
+/// White space as Python's str.rstrip() knows it.
+std::size_t bytes_without_trailing_spaces(std::string_view text) {
+  while (!text.empty()) {
+    const Character last = last_character(text);
+    if (!is_white_space(last.code)) break;
+    text.remove_suffix(last.bytes.size());
+  }
+  return text.size();
+}
 
 Result<EncodedPair> continuation_alone(const Tokenizer& tokenizer, std::string_view continuation) {
   auto prefix = prefix_token(tokenizer);
@@ -55,7 +64,7 @@ Result<Encoding> encode_text(const Tokenizer& tokenizer, std::string_view text, 
 Result<EncodedPair> encode_pair(const Tokenizer& tokenizer, std::string_view context,
                                 std::string_view continuation, Bos bos) {
   const std::string joined = std::string(context) + std::string(continuation);
-  const std::size_t kept = without_trailing_spaces(context).size();
+  const std::size_t kept = bytes_without_trailing_spaces(context);
   if (kept == 0) return continuation_alone(tokenizer, joined);
   auto own = encode_text(tokenizer, context.substr(0, kept), bos);
   if (!own) return std::move(own).error();

@@ -1,9 +1,8 @@
 #include "host/protocol/filters.hpp"
 
 #include <algorithm>
+#include <assay/text.hpp>
 #include <utility>
-
-#include "host/protocol/spaces.hpp"
 
 namespace assay::host {
 namespace {
@@ -50,7 +49,7 @@ Result<std::string> Filters::apply(const Step& step, std::string text) {
   const Filter& filter = step.filter;
   switch (filter.kind) {
     case Filter::Kind::kStrip:
-      return std::string(without_spaces_around(text));
+      return std::string(stripped(text));
     case Filter::Kind::kFirstLine:
       return text.substr(0, text.find_first_of("\r\n"));
     case Filter::Kind::kReplace:
@@ -67,7 +66,7 @@ Result<std::string> Filters::apply(const Step& step, std::string text) {
     std::erase(taken, ',');
     return taken;
   }
-  return std::string(without_spaces_around(taken));
+  return std::string(stripped(taken));
 }
 
 }  // namespace assay::host

@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "host/protocol/spaces.hpp"
-
 namespace assay::host {
 namespace {
 
@@ -94,12 +92,6 @@ TEST(Filters, APatternThatDoesNotCompileIsAFailure) {
   const auto compiled = Filters::compile(filters);
   ASSERT_FALSE(compiled);
   EXPECT_EQ(compiled.error().code, ASSAY_INVALID_ARGUMENT);
-}
-
-TEST(Spaces, AreTakenFromTheEndAlone) {
-  EXPECT_EQ(without_trailing_spaces(" a \xc2\x85\n"), " a");
-  EXPECT_EQ(without_trailing_spaces("\n"), "");
-  EXPECT_EQ(without_spaces_around(" a b "), "a b");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// What tokenizer.cpp and template.cpp share in calling the crates. Knows assay_text.h, nothing of
+// What the sources of this folder share in calling the crates. Knows assay_text.h, nothing of
 // tokens or templates.
 #pragma once
 

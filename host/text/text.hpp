@@ -62,7 +62,8 @@ class Tokenizer {
   const std::string& eos_text() const;
 
   /// Tokens that end a text: eos_token_id of config.json and of generation_config.json (each a
-  /// number or a list) and eos(). Ascending, each once; empty where the model names none.
+  /// number or a list) and eos(). Ascending, each once; empty where the model names none. May hold
+  /// ids from vocabulary() on, of a padded vocabulary.
   const std::vector<std::int32_t>& end_tokens() const;
 
   /// One more than the highest id a text can be encoded to.
@@ -83,7 +84,8 @@ class Tokenizer {
 /// Values print as Python prints them (True, None, 1e-07, ['a', 1.0]). Differs from Jinja2: no `%`
 /// formatting of strings, no include or extends; tuples are lists; `~` writes floats beyond 1e16
 /// without an exponent; an undefined part of a list fails instead of printing as Undefined; a
-/// filter or test that does not exist is refused at once.
+/// filter or test that does not exist is refused at once, and so is what no stack would hold: a tag
+/// of more than 4000 parts, more than 1000 elif.
 ///
 /// Source   Jinja2 3.1 through minijinja 2; scoring.md 2
 /// Threads  [any-thread] all const functions may run at once

@@ -6,9 +6,9 @@
 #include <set>
 
 #include "host/core/hash.hpp"
+#include "support/random_llama.hpp"
 #include "tests/e2e/assay_process.hpp"
 #include "tests/e2e/python_random.hpp"
-#include "tests/plugins/backends/torch/support/random_llama.hpp"
 
 namespace assay::host {
 namespace {

@@ -28,9 +28,9 @@ struct Answer {
 using Answers = std::map<std::uint64_t, Answer>;
 
 Json defaults() {
-  return {{"vocab", 256},      {"max_context", 2048}, {"bits", 0.0}, {"bos", -1},
-          {"eos", -1},         {"noise", 0.0},        {"chunk", 0},  {"fail_after", -1},
-          {"refuse_every", 0}, {"slow_ms", 0}};
+  return {{"vocab", 256},      {"max_context", 2048}, {"bits", 0.0},     {"bos", -1},
+          {"eos", -1},         {"noise", 0.0},        {"chunk", 0},      {"fail_after", -1},
+          {"refuse_every", 0}, {"slow_ms", 0},        {"fault", "none"}, {"answer", Json::array()}};
 }
 
 /// A loaded backend and the sink it answers into.

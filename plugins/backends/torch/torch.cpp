@@ -137,6 +137,7 @@ struct Torch : assay::Backend {
                   .sequences = context_.integer("batch_sequences"),
                   .cache_bytes = static_cast<std::int64_t>(context_.size("cache_bytes")),
                   .cancelled = [this] { return context_.cancelled(); }},
+        dtype_(context_.text("dtype")),
         simulation_(read_simulation(context_)),
         device_(device_of(context_.resources().device)) {}
 
@@ -145,7 +146,7 @@ struct Torch : assay::Backend {
     use_granted_threads();
     const std::string dir(assay::view_of(job.model_dir));
     const assay_torch::DecoderSpec spec = assay_torch::read_spec(dir);
-    const auto dtype = dtype_of(context_.text("dtype"), spec.dtype);
+    const auto dtype = dtype_of(dtype_, spec.dtype);
     assay_torch::LoadedModel loaded =
         assay_torch::load_model(spec, assay_torch::Weights(dir, context_.resources().threads),
                                 simulation_, at::TensorOptions(device_).dtype(dtype));
@@ -166,8 +167,7 @@ struct Torch : assay::Backend {
   }
 
   /// Weights in the dtype, the chunks of the output layer (logits and log-probabilities), and what
-  /// is generated behind. Below float32 the largest matrix, and a chunk of logits, exist widened
-  /// too.
+  /// is generated behind. Below float32 the largest matrix and a chunk of logits exist widened too.
   static void estimate(const assay::Context& context, const assay_job& job, assay_resources& need) {
     const std::string dir(assay::view_of(job.model_dir));
     const assay_torch::DecoderSpec spec = assay_torch::read_spec(dir);
@@ -183,12 +183,13 @@ struct Torch : assay::Backend {
 
  private:
   static std::uint64_t cache_need(const assay::Context& context, const assay_job& job,
-                                  const assay_torch::DecoderSpec& spec, std::uint64_t value_bytes) {
+                                  const assay_torch::DecoderSpec& spec,
+                                  std::uint64_t element_bytes) {
     const auto sequences = static_cast<std::uint64_t>(context.integer("batch_sequences"));
     const auto longest = static_cast<std::uint64_t>(spec.max_context);
     const std::uint64_t tokens = job.context == 0 ? longest : std::min(job.context, longest);
     const auto token_bytes = static_cast<std::uint64_t>(
-        assay_torch::cache_bytes_per_token(spec, static_cast<std::int64_t>(value_bytes)));
+        assay_torch::cache_bytes_per_token(spec, static_cast<std::int64_t>(element_bytes)));
     return std::min(context.size("cache_bytes"), sequences * tokens * token_bytes);
   }
 
@@ -199,6 +200,7 @@ struct Torch : assay::Backend {
 
   assay::Context context_;
   assay_torch::ScheduleSettings schedule_;
+  std::string dtype_;
   std::optional<assay_torch::Simulation> simulation_;
   at::Device device_;
   std::optional<assay_torch::Decoder> decoder_;

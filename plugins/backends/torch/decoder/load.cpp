@@ -1,10 +1,12 @@
 #include "decoder/load.hpp"
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/isfinite.h>
 
 #include <algorithm>
+#include <array>
 #include <assay/error.hpp>
+#include <cstddef>
 #include <set>
 #include <span>
 #include <string>
@@ -40,13 +42,10 @@ class Loader {
   std::string block_name(std::int64_t layer) const;
   bool is_skipped(const std::string& module) const;
   std::uint64_t bits_of(const std::string& name) const;
-  void read(const std::string& name, std::span<const std::int64_t> shape, std::span<float> out);
-  void read_whole(const std::string& module, at::Tensor out);
-  void round(const std::string& module, std::int64_t rows, std::int64_t columns,
-             std::span<float> values, Rounding rounding);
-  void read_rows(const Projection& part, std::int64_t inputs, Layout layout, std::span<float> out,
-                 Rounding rounding);
-  at::Tensor cast(const at::Tensor& values, const std::string& module) const;
+  at::Tensor empty(at::IntArrayRef sizes) const;
+  void read(const std::string& name, at::Tensor& out);
+  void read_rows(const Projection& part, Layout layout, Rounding rounding, at::Tensor out);
+  at::Tensor vector(const std::string& name, std::int64_t size);
   at::Tensor matrix(const std::string& module, std::int64_t rows, std::int64_t columns);
   std::unique_ptr<Linear> linear(const std::string& at, const LinearNames& names,
                                  std::int64_t inputs, Rounding rounding = Rounding::kSimulated);
@@ -71,32 +70,15 @@ std::span<float> values_of(at::Tensor& tensor) {
   return {tensor.mutable_data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
 }
 
-FloatType float_type(at::ScalarType dtype) {
+FloatType float_type_of(at::ScalarType dtype) {
   if (dtype == at::kBFloat16) return FloatType::kBfloat16;
   return dtype == at::kHalf ? FloatType::kFloat16 : FloatType::kFloat32;
 }
 
-void transpose(std::span<const float> from, std::int64_t rows, std::int64_t columns,
-               std::span<float> to) {
-  for (std::int64_t row = 0; row < rows; ++row) {
-    for (std::int64_t column = 0; column < columns; ++column) {
-      to[static_cast<std::size_t>(column * rows + row)] =
-          from[static_cast<std::size_t>(row * columns + column)];
-    }
-  }
-}
-
-/// Brings rows that lie as query, key and value of head 0, then of head 1, into the order of all
-/// queries, all keys, all values.
-void sort_by_head(std::span<const float> from, const DecoderSpec& spec, std::int64_t columns,
-                  std::span<float> to) {
-  const std::int64_t size = spec.head_dim * columns;
-  for (std::int64_t head = 0; head < spec.heads; ++head) {
-    for (std::int64_t kind = 0; kind < 3; ++kind) {
-      std::copy_n(from.begin() + (head * 3 + kind) * size, size,
-                  to.begin() + (kind * spec.heads + head) * size);
-    }
-  }
+/// Rows that lie as query, key and value of head 0, then of head 1, in the order of all queries,
+/// all keys, all values.
+at::Tensor sorted_by_head(const at::Tensor& stored, const DecoderSpec& spec) {
+  return stored.unflatten(0, {spec.heads, 3, spec.head_dim}).transpose(0, 1).flatten(0, 2);
 }
 
 /// The first root under which the file has a block, since a tied embedding may be missing.
@@ -129,123 +111,82 @@ std::uint64_t Loader::bits_of(const std::string& name) const {
   return std::min(weights_.stored_bits(name), std::uint64_t{8} * options_.dtype().itemsize());
 }
 
-void Loader::read(const std::string& name, std::span<const std::int64_t> shape,
-                  std::span<float> out) {
-  weights_.read(name, shape, out);
-  read_.insert(name);
-  parameters_ += out.size();
+/// In memory of the CPU, for reading into.
+at::Tensor Loader::empty(at::IntArrayRef sizes) const {
+  return at::empty(sizes, at::TensorOptions(options_).device(at::kCPU));
 }
 
-/// Fills `out`, rows of a matrix on the CPU, in its own dtype: nothing is widened on the way.
-void Loader::read_whole(const std::string& module, at::Tensor out) {
-  const std::string name = module + ".weight";
-  weights_.read_into(name, out.sizes(), float_type(out.scalar_type()),
+/// Reads a tensor of the file as the shape and the dtype of `out`, which is contiguous.
+void Loader::read(const std::string& name, at::Tensor& out) {
+  weights_.read_into(name, out.sizes(), float_type_of(out.scalar_type()),
                      {static_cast<std::byte*>(out.mutable_data_ptr()), out.nbytes()});
   read_.insert(name);
   parameters_ += static_cast<std::uint64_t>(out.numel());
-  stored_bits_ += static_cast<std::uint64_t>(out.numel()) * bits_of(name);
 }
 
-/// Rounds what a simulation asks for, and counts the bits of what is stored.
-void Loader::round(const std::string& module, std::int64_t rows, std::int64_t columns,
-                   std::span<float> values, Rounding rounding) {
-  const bool is_rounded = rounding == Rounding::kSimulated && simulation_ && !is_skipped(module);
-  stored_bits_ += is_rounded ? round_in_place(*simulation_, values, rows, columns)
-                             : values.size() * bits_of(module + ".weight");
-}
-
-/// One module as rows of [outputs, inputs].
-void Loader::read_rows(const Projection& part, std::int64_t inputs, Layout layout,
-                       std::span<float> out, Rounding rounding) {
+/// One module into its rows of a matrix [outputs, inputs]. Rounding works on the values in float32,
+/// before they are cast.
+void Loader::read_rows(const Projection& part, Layout layout, Rounding rounding, at::Tensor out) {
   const std::string name = part.module + ".weight";
-  const std::int64_t shape[] = {part.outputs, inputs}, turned[] = {inputs, part.outputs};
-  if (layout == Layout::kOutputsFirst) {
-    read(name, shape, out);
-    return round(part.module, part.outputs, inputs, out, rounding);
-  }
-  std::vector<float> stored(out.size());
-  if (layout == Layout::kInputsFirst) {
-    read(name, turned, stored);
-    transpose(stored, inputs, part.outputs, out);
-    return round(part.module, part.outputs, inputs, out, rounding);
-  }
-  read(name, shape, stored);
-  round(part.module, part.outputs, inputs, stored, rounding);
-  sort_by_head(stored, spec_, inputs, out);
+  const std::int64_t rows = out.size(0), columns = out.size(1);
+  const bool is_rounded =
+      rounding == Rounding::kSimulated && simulation_ && !is_skipped(part.module);
+  if (!is_rounded) stored_bits_ += static_cast<std::uint64_t>(out.numel()) * bits_of(name);
+  if (!is_rounded && layout == Layout::kOutputsFirst) return read(name, out);
+  const bool is_turned = layout == Layout::kInputsFirst;
+  const std::array<std::int64_t, 2> sizes = {is_turned ? columns : rows,
+                                             is_turned ? rows : columns};
+  auto stored = at::empty(sizes, is_rounded ? at::kFloat : out.scalar_type());
+  read(name, stored);
+  if (is_turned) stored = stored.t().contiguous();
+  if (is_rounded) stored_bits_ += round_in_place(*simulation_, values_of(stored), rows, columns);
+  out.copy_(layout == Layout::kByHead ? sorted_by_head(stored, spec_) : stored);
 }
 
-at::Tensor Loader::cast(const at::Tensor& values, const std::string& module) const {
-  auto out = values.to(options_);
-  // Only float16 has less range than the files.
-  if (out.scalar_type() == at::kHalf && !at::isfinite(out).all().item<bool>()) {
-    throw assay::Error(ASSAY_INVALID_ARGUMENT, "dtype",
-                       "the weights of " + module +
-                           " exceed the range of float16; use \"bfloat16\" or \"float32\"");
-  }
+at::Tensor Loader::vector(const std::string& name, std::int64_t size) {
+  auto out = empty({size});
+  read(name, out);
+  stored_bits_ += static_cast<std::uint64_t>(size) * bits_of(name);
   return out;
 }
 
 at::Tensor Loader::matrix(const std::string& module, std::int64_t rows, std::int64_t columns) {
-  auto out = at::empty({rows, columns}, options_.device(at::kCPU));
-  read_whole(module, out);
-  return out.to(options_);
+  auto out = empty({rows, columns});
+  read_rows({module, rows}, Layout::kOutputsFirst, Rounding::kNever, out);
+  return out.to(options_.device());
 }
 
 at::Tensor Loader::bias(const std::string& at, const LinearNames& names) {
   if (!names.has_bias) return {};
-  std::int64_t rows = 0;
-  for (const Projection& part : names.parts) rows += part.outputs;
-  auto out = at::empty({rows}, at::kFloat);
-  auto left = values_of(out);
+  std::vector<at::Tensor> parts;
   for (const Projection& part : names.parts) {
-    const std::string name = at + part.module + ".bias";
-    const auto size = static_cast<std::size_t>(part.outputs);
-    read(name, {&part.outputs, 1}, left.first(size));
-    stored_bits_ += size * bits_of(name);
-    left = left.subspan(size);
+    parts.push_back(vector(at + part.module + ".bias", part.outputs));
   }
-  if (names.layout == Layout::kByHead) {
-    const std::vector<float> stored(values_of(out).begin(), values_of(out).end());
-    sort_by_head(stored, spec_, 1, values_of(out));
-  }
-  return cast(out, at + names.parts.front().module);
+  const auto out = at::cat(parts);
+  return (names.layout == Layout::kByHead ? sorted_by_head(out, spec_) : out).to(options_.device());
 }
 
 std::unique_ptr<Linear> Loader::linear(const std::string& at, const LinearNames& names,
                                        std::int64_t inputs, Rounding rounding) {
   std::int64_t rows = 0;
   for (const Projection& part : names.parts) rows += part.outputs;
-  const bool is_simulated = rounding == Rounding::kSimulated && simulation_.has_value();
-  if (names.layout == Layout::kOutputsFirst && !is_simulated) {
-    auto out = at::empty({rows, inputs}, options_.device(at::kCPU));
-    std::int64_t first = 0;
-    for (const Projection& part : names.parts) {
-      read_whole(at + part.module, out.narrow(0, first, part.outputs));
-      first += part.outputs;
-    }
-    return std::make_unique<Dense>(out.to(options_), bias(at, names));
-  }
-  auto out = at::empty({rows, inputs}, at::kFloat);
-  auto left = values_of(out);
+  auto out = empty({rows, inputs});
+  std::int64_t row = 0;
   for (const Projection& part : names.parts) {
-    const auto size = static_cast<std::size_t>(part.outputs * inputs);
-    read_rows({at + part.module, part.outputs}, inputs, names.layout, left.first(size), rounding);
-    left = left.subspan(size);
+    read_rows({at + part.module, part.outputs}, names.layout, rounding,
+              out.narrow(0, row, part.outputs));
+    row += part.outputs;
   }
-  return std::make_unique<Dense>(cast(out, at + names.parts.front().module), bias(at, names));
+  return std::make_unique<Dense>(out.to(options_.device()), bias(at, names));
 }
 
 Norm Loader::norm(const std::string& at, const std::string& name, std::int64_t size) {
   if (name.empty()) return {};
   Norm norm;
-  const auto vector = [&](const std::string& full) {
-    auto out = at::empty({size}, at::kFloat);
-    read(full, {&size, 1}, values_of(out));
-    stored_bits_ += static_cast<std::uint64_t>(size) * bits_of(full);
-    return cast(out, at + name);
-  };
-  norm.weight = vector(at + name + ".weight");
-  if (spec_.norm.kind == NormKind::kLayer) norm.bias = vector(at + name + ".bias");
+  norm.weight = vector(at + name + ".weight", size).to(options_.device());
+  if (spec_.norm.kind == NormKind::kLayer) {
+    norm.bias = vector(at + name + ".bias", size).to(options_.device());
+  }
   if (spec_.norm.kind == NormKind::kRmsPlusOne) norm.weight = norm.weight.to(at::kFloat).add(1);
   return norm;
 }

@@ -134,6 +134,25 @@ TEST_F(TorchPlugin, CountsTheBitsOfWhatItSimulates) {
                    (120 * 4 + 7 * 32 + 36 * 32) / 156.0);
 }
 
+TEST_F(TorchPlugin, ComputesInTheDtypeAskedFor) {
+  EXPECT_DOUBLE_EQ(bits_per_weight({{"dtype", "bfloat16"}}), 16);
+  EXPECT_DOUBLE_EQ(bits_per_weight({{"dtype", "float16"}}), 16);
+  const auto load_auto = [&](const std::string& config, assay_model_info& model) {
+    assay_torch_test::write_tiny_llama(dir_.path(), config);
+    Component component("assay/torch");
+    EXPECT_TRUE(component.create({{"dtype", "auto"}}).is_ok());
+    return load(component, model);
+  };
+  assay_model_info model{};
+  EXPECT_EQ(load_auto("", model),
+            "3 config.json does not say which; use a dtype instead of \"auto\"");
+  EXPECT_EQ(load_auto(R"(, "torch_dtype": "bfloat16")", model), "");
+  EXPECT_DOUBLE_EQ(model.bits_per_weight, 16);
+  EXPECT_EQ(load_auto(R"(, "torch_dtype": "float8_e4m3fn")", model),
+            "3 config.json says \"float8_e4m3fn\"; use \"float32\", \"bfloat16\" or "
+            "\"float16\"");
+}
+
 TEST_F(TorchPlugin, RefusesOptionsThatContradictEachOther) {
   EXPECT_EQ(refusal({{"simulate.method", "nf4"}, {"simulate.bits", 3}}),
             "3 simulate.bits: nf4 has 4 bits, got 3; leave bits out or use method = \"rtn\"");
@@ -177,6 +196,13 @@ TEST_F(TorchPlugin, EstimatesMemoryWithoutLoading) {
   EXPECT_EQ(need.host_bytes, scoring + 16 * 3 * 2);
   EXPECT_EQ(component.estimate({{"cache_bytes", 90}}, wanted, need).text, "");
   EXPECT_EQ(need.host_bytes, scoring + 90);
+
+  // bfloat16: half of everything, but log-probabilities, a chunk of logits and the embedding are
+  // there as float32 too.
+  wanted.context = 0;
+  EXPECT_EQ(component.estimate({{"dtype", "bfloat16"}}, wanted, need).text, "");
+  EXPECT_EQ(need.host_bytes,
+            2 * (156U + 1024 * 6) + 4 * 1024 * 6 + 4 * (24 + 1024 * 6) + 8 * 8 * 32);
 }
 
 }  // namespace

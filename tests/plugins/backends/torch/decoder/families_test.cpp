@@ -140,11 +140,15 @@ struct Generated {
   std::string failure;
 };
 
+/// To the end token, or as far as transformers went.
 Generated generate_all(const Decoder& decoder, const std::vector<Tokens>& prompts,
                        std::uint32_t max_new) {
+  const std::int32_t end[] = {decoder.spec.eos, -1};
+  const std::int32_t* const stops[] = {end, nullptr};
   assay_sampling sampling{};
   sampling.struct_size = sizeof sampling;
   sampling.max_new = max_new;
+  sampling.stops = stops;
   Requests requests;
   for (const Tokens& prompt : prompts) requests.add(prompt, 1);
   for (assay_request& request : requests.requests_) {
@@ -178,8 +182,9 @@ TEST_P(Family, GeneratesTheTokensOfTransformers) {
     prompts.push_back(each["prompt"].get<Tokens>());
     expected.push_back(each["tokens"].get<Tokens>());
   }
-  const Generated got =
-      generate_all(decoder, prompts, static_cast<std::uint32_t>(expected[0].size()));
+  std::size_t longest = 0;
+  for (const Tokens& tokens : expected) longest = std::max(longest, tokens.size());
+  const Generated got = generate_all(decoder, prompts, static_cast<std::uint32_t>(longest));
   EXPECT_EQ(got.failure, "");
   for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_EQ(got.tokens.at(i + 1), expected[i]);
 }

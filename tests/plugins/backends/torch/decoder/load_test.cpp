@@ -131,5 +131,113 @@ TEST_F(Load, NamesTensorFileExpectedAndFoundShape) {
                 "config.json calls for [7, 4]");
 }
 
+class LoadFamily : public ::testing::Test {
+ protected:
+  static LoadedModel load(const assay_torch_test::fs::path& dir,
+                          const std::optional<Simulation>& simulation = std::nullopt,
+                          at::ScalarType dtype = at::kFloat) {
+    return load_model(read_spec(dir.string()), Weights(dir.string()), simulation,
+                      at::TensorOptions(at::kCPU).dtype(dtype));
+  }
+  static assay_torch_test::fs::path family(const std::string& name) {
+    return assay_torch_test::fs::path(ASSAY_SOURCE_DIR) / "tests/data/families" / name;
+  }
+  /// The weights of one family under the config.json of another.
+  std::string mixed(const std::string& config, const std::string& weights) {
+    for (const char* file : {"config.json", "model.safetensors"}) {
+      const auto from = family(file[0] == 'c' ? config : weights) / file;
+      write_bytes(dir_.path() / file, read_bytes(from));
+    }
+    return thrown([&] { load(dir_.path()); });
+  }
+  static at::Tensor rounded(const Simulation& simulation, at::Tensor matrix) {
+    auto out = matrix.clone();
+    round_in_place(simulation,
+                   {out.mutable_data_ptr<float>(), static_cast<std::size_t>(out.numel())},
+                   out.size(0), out.size(1));
+    return out;
+  }
+
+  c10::InferenceMode guard_;
+  assay_torch_test::TempDir dir_;
+};
+
+// c_proj is square, so only its values tell whether it was turned before it was rounded.
+TEST_F(LoadFamily, RoundsConv1dAlongItsInputs) {
+  const Simulation simulation{.rtn = {.bits = 3, .group_size = 8}, .skip = {}};
+  const LoadedModel plain = load(family("gpt2")), got = load(family("gpt2"), simulation);
+  const Weights file(family("gpt2").string());
+  std::vector<float> stored(32 * 32);
+  const std::int64_t shape[] = {32, 32};
+  file.read("h.1.attn.c_proj.weight", shape, stored);
+  const auto matrix = plain.decoder.blocks[1].output->dequantize();
+  EXPECT_EQ(matrix[3][5].item<float>(), stored[5 * 32 + 3]);
+  EXPECT_TRUE(at::equal(got.decoder.blocks[1].output->dequantize(), rounded(simulation, matrix)));
+}
+
+// Two heads of 16: rows 0-15 of the file are the first head's query, 16-31 its key, 32-47 its
+// value.
+TEST_F(LoadFamily, SortsTheRowsOfNeoxByQueryKeyAndValue) {
+  const LoadedModel model = load(family("gpt-neox"));
+  const Weights file(family("gpt-neox").string());
+  std::vector<float> stored(96 * 32);
+  const std::int64_t shape[] = {96, 32};
+  file.read("gpt_neox.layers.0.attention.query_key_value.weight", shape, stored);
+  const auto matrix = model.decoder.blocks[0].query_key_value->dequantize();
+  const std::int64_t from[] = {0, 48, 16, 64, 32, 80}, to[] = {0, 16, 32, 48, 64, 80};
+  for (std::size_t i = 0; i < 6; ++i) {
+    EXPECT_EQ(matrix[to[i] + 2][7].item<float>(),
+              stored[static_cast<std::size_t>((from[i] + 2) * 32 + 7)]);
+  }
+}
+
+TEST_F(LoadFamily, LeavesTheHeadAloneUnderWhateverName) {
+  const Simulation simulation{.rtn = {.bits = 2, .group_size = 0}, .skip = {"lm_head"}};
+  const auto plain = load(family("gpt-neox")).decoder.head->dequantize();
+  EXPECT_TRUE(at::equal(load(family("gpt-neox"), simulation).decoder.head->dequantize(), plain));
+  const Simulation all{.rtn = {.bits = 2, .group_size = 0}, .skip = {}};
+  EXPECT_FALSE(at::equal(load(family("gpt-neox"), all).decoder.head->dequantize(), plain));
+}
+
+// Parameters of llama2: 2 x 100 x 32 at the ends, 4 x 32 x 32 + 3 x 32 x 40 + 64 a block, 32.
+TEST_F(LoadFamily, CountsNoMoreBitsThanFileOrDtypeHave) {
+  const LoadedModel wide = load(family("llama2"));
+  EXPECT_EQ(wide.parameters, 6400U + 2 * (4096 + 3840 + 64) + 32);
+  EXPECT_EQ(wide.stored_bits, 16 * wide.parameters);
+  const LoadedModel float32_file = load(family("gpt2"), std::nullopt, at::kBFloat16);
+  EXPECT_EQ(float32_file.stored_bits, 16 * float32_file.parameters);
+}
+
+TEST_F(LoadFamily, RefusesTheWeightsOfAnother) {
+  EXPECT_EQ(mixed("llama2", "qwen2"),
+            "3 " + dir_.path().string() +
+                ": the weights hold no tensor \"lm_head.weight\", which config.json calls for");
+  EXPECT_EQ(mixed("llama-dynamic", "llama-linear"),
+            "3 " + dir_.path().string() +
+                "/model.safetensors: tensor \"model.layers.0.self_attn.q_proj.weight\" has the "
+                "shape [48, 32], config.json calls for [32, 32]");
+  EXPECT_EQ(mixed("gpt-neox-sequential", "gpt-neox"),
+            "3 the weights hold \"gpt_neox.layers.0.attention.dense.bias\", which architecture "
+            "gpt_neox with the settings of config.json does not have; check that both are of one "
+            "model");
+  EXPECT_EQ(
+      mixed("gpt-neox", "gpt-neox-sequential"),
+      "3 " + dir_.path().string() +
+          ": the weights hold no tensor "
+          "\"gpt_neox.layers.0.attention.query_key_value.bias\", which config.json calls for");
+}
+
+TEST_F(LoadFamily, RefusesFloat16ForWeightsBeyondItsRange) {
+  assay_torch_test::write_tiny_llama(dir_.path());
+  std::string bytes = read_bytes(dir_.path() / "model.safetensors");
+  bytes.replace(bytes.size() - 4, 4, assay_torch_test::floats({1e5F}));
+  write_bytes(dir_.path() / "model.safetensors", bytes);
+  EXPECT_EQ(thrown([&] { load(dir_.path(), std::nullopt, at::kHalf); }),
+            "3 " + dir_.path().string() +
+                "/model.safetensors: tensor \"model.norm.weight\" holds 1e+05 at index 3 of 4, "
+                "and the largest float16 is 65504; use dtype = \"float32\"");
+  load(dir_.path(), std::nullopt, at::kBFloat16);
+}
+
 }  // namespace
 }  // namespace assay_torch

@@ -193,7 +193,7 @@ TEST_F(ScoreTiny, AnOverflowIsAFailureNotANumber) {
   requests.add({1, 2, 3}, 1);
   EXPECT_EQ(run(requests)[1].failure,
             "13 the log-probability of the token at position 1 is not finite: the model overflows "
-            "float32 on this text");
+            "its dtype on this text");
 }
 
 TEST(Head, ChunksAreBoundedWhateverTheVocabulary) {

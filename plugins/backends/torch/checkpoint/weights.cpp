@@ -205,14 +205,19 @@ std::uint64_t Weights::stored_bits(const std::string& name) const {
   return count == 0 ? 0 : (entry.end - entry.begin) * 8 / count;
 }
 
+void Weights::check_shape(const std::string& name, std::span<const std::int64_t> shape) const {
+  const Place& at = place(name);
+  if (std::equal(shape.begin(), shape.end(), at.entry->shape.begin(), at.entry->shape.end()))
+    return;
+  refuse(at.file->path(), "tensor \"" + name + "\" has the shape " + shape_text(at.entry->shape) +
+                              ", config.json calls for " + shape_text(shape));
+}
+
 void Weights::read_into(const std::string& name, std::span<const std::int64_t> shape,
                         FloatType type, std::span<std::byte> out) const {
+  check_shape(name, shape);
   const Place& at = place(name);
   const std::string& path = at.file->path();
-  if (!std::equal(shape.begin(), shape.end(), at.entry->shape.begin(), at.entry->shape.end())) {
-    refuse(path, "tensor \"" + name + "\" has the shape " + shape_text(at.entry->shape) +
-                     ", config.json calls for " + shape_text(shape));
-  }
   const auto stored = float_type_of(at.entry->dtype);
   if (!stored) {
     refuse(path, "tensor \"" + name + "\" is " + at.entry->dtype +

@@ -33,6 +33,11 @@ class Weights {
   /// Fails    ASSAY_INVALID_ARGUMENT no such tensor
   const std::vector<std::int64_t>& shape(const std::string& name) const;
 
+  /// Before memory is taken for a tensor: is it there, and of this shape?
+  ///
+  /// Fails    ASSAY_INVALID_ARGUMENT it is not
+  void check_shape(const std::string& name, std::span<const std::int64_t> shape) const;
+
   /// Values of all tensors together.
   std::uint64_t values() const;
 

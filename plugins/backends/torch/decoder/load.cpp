@@ -43,6 +43,7 @@ class Loader {
   bool is_skipped(const std::string& module) const;
   std::uint64_t bits_of(const std::string& name) const;
   at::Tensor empty(at::IntArrayRef sizes) const;
+  void expect(const Projection& part, Layout layout, std::int64_t inputs) const;
   void read(const std::string& name, at::Tensor& out);
   void read_rows(const Projection& part, Layout layout, Rounding rounding, at::Tensor out);
   at::Tensor vector(const std::string& name, std::int64_t size);
@@ -116,6 +117,14 @@ at::Tensor Loader::empty(at::IntArrayRef sizes) const {
   return at::empty(sizes, at::TensorOptions(options_).device(at::kCPU));
 }
 
+/// Is the module's matrix in the file, so that memory for it is worth taking?
+void Loader::expect(const Projection& part, Layout layout, std::int64_t inputs) const {
+  const bool is_turned = layout == Layout::kInputsFirst;
+  const std::array<std::int64_t, 2> shape = {is_turned ? inputs : part.outputs,
+                                             is_turned ? part.outputs : inputs};
+  weights_.check_shape(part.module + ".weight", shape);
+}
+
 /// Reads a tensor of the file as the shape and the dtype of `out`, which is contiguous.
 void Loader::read(const std::string& name, at::Tensor& out) {
   weights_.read_into(name, out.sizes(), float_type_of(out.scalar_type()),
@@ -144,6 +153,7 @@ void Loader::read_rows(const Projection& part, Layout layout, Rounding rounding,
 }
 
 at::Tensor Loader::vector(const std::string& name, std::int64_t size) {
+  weights_.check_shape(name, {&size, 1});
   auto out = empty({size});
   read(name, out);
   stored_bits_ += static_cast<std::uint64_t>(size) * bits_of(name);
@@ -151,6 +161,7 @@ at::Tensor Loader::vector(const std::string& name, std::int64_t size) {
 }
 
 at::Tensor Loader::matrix(const std::string& module, std::int64_t rows, std::int64_t columns) {
+  expect({module, rows}, Layout::kOutputsFirst, columns);
   auto out = empty({rows, columns});
   read_rows({module, rows}, Layout::kOutputsFirst, Rounding::kNever, out);
   return out.to(options_.device());
@@ -169,7 +180,10 @@ at::Tensor Loader::bias(const std::string& at, const LinearNames& names) {
 std::unique_ptr<Linear> Loader::linear(const std::string& at, const LinearNames& names,
                                        std::int64_t inputs, Rounding rounding) {
   std::int64_t rows = 0;
-  for (const Projection& part : names.parts) rows += part.outputs;
+  for (const Projection& part : names.parts) {
+    expect({at + part.module, part.outputs}, names.layout, inputs);
+    rows += part.outputs;
+  }
   auto out = empty({rows, inputs});
   std::int64_t row = 0;
   for (const Projection& part : names.parts) {

@@ -208,6 +208,19 @@ TEST_F(LoadFamily, CountsNoMoreBitsThanFileOrDtypeHave) {
   EXPECT_EQ(float32_file.stored_bits, 16 * float32_file.parameters);
 }
 
+TEST_F(LoadFamily, TakesNoMemoryForAMatrixThatIsNotInTheFile) {
+  for (const char* file : {"config.json", "model.safetensors"}) {
+    write_bytes(dir_.path() / file, read_bytes(family("llama2") / file));
+  }
+  std::string config = read_bytes(dir_.path() / "config.json");
+  config.replace(config.find("\"vocab_size\": 100"), 17, "\"vocab_size\": 2000000000");
+  write_bytes(dir_.path() / "config.json", config);  // 256 GB of embedding
+  EXPECT_EQ(thrown([&] { load(dir_.path()); }),
+            "3 " + dir_.path().string() +
+                "/model.safetensors: tensor \"model.embed_tokens.weight\" has the shape [100, 32], "
+                "config.json calls for [2000000000, 32]");
+}
+
 TEST_F(LoadFamily, RefusesTheWeightsOfAnother) {
   EXPECT_EQ(mixed("llama2", "qwen2"),
             "3 " + dir_.path().string() +

@@ -72,9 +72,13 @@ TEST_F(ModelDirectory, OfAnotherArchitectureNamesTheSupportedOnes) {
   config["model_type"] = "mamba";
   config["architectures"] = {"MambaForCausalLM"};
   std::ofstream(dir_ / "config.json") << config.dump();
-  EXPECT_EQ(sentence(), "assay/torch: " + (dir_ / "config.json").string() +
-                            ": architecture \"mamba\" is not supported; supported: llama "
-                            "(LlamaForCausalLM)");
+  EXPECT_EQ(sentence(),
+            "assay/torch: " + (dir_ / "config.json").string() +
+                ": architecture \"mamba\" is not supported; supported: llama (LlamaForCausalLM), "
+                "mistral (MistralForCausalLM), qwen2 (Qwen2ForCausalLM), qwen3 (Qwen3ForCausalLM), "
+                "gemma (GemmaForCausalLM), gemma2 (Gemma2ForCausalLM), gemma3_text "
+                "(Gemma3ForCausalLM), phi3 (Phi3ForCausalLM), gpt2 (GPT2LMHeadModel), gpt_neox "
+                "(GPTNeoXForCausalLM), opt (OPTForCausalLM)");
 }
 
 TEST_F(ModelDirectory, WithTruncatedWeightsNamesTheTensor) {

@@ -32,6 +32,21 @@ help: percentages stand in quotes: "5%"
 )");
 }
 
+// toml++ 3.3 takes such letters for impossible where it looks for white space.
+TEST_F(Syntax, PointsAtALetterThatNeedsQuotesInAKey) {
+  EXPECT_EQ(errors_of("assay = 1\nkommentär = 1\n"),
+            R"(run.toml:2:8: not TOML: in a key: expected '=', saw 'ä'
+  2 | kommentär = 1
+    |        ^
+)");
+  EXPECT_EQ(
+      errors_of("assay = 1\nключ = 1\n"),
+      R"(run.toml:2:1: not TOML: in a line: expected keys, tables, whitespace or comments, saw 'к'
+  2 | ключ = 1
+    | ^
+)");
+}
+
 TEST_F(Syntax, PointsAtTheSecondOfTwoEqualKeys) {
   EXPECT_EQ(errors_of("assay = 1\nname = \"a\"\n  name   = \"b\"\n"),
             R"(run.toml:3:3: not TOML: "name" is there twice

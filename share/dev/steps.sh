@@ -57,10 +57,11 @@ quietly() {
   done_step "$start" "$text"
 }
 
-# Configures and builds one preset: build PRESET
+# Configures one preset and builds all of it, or the targets named: build PRESET [TARGET...]
 build() {
   local preset=$1 log=$root/build/$1.log
+  shift
   cd "$root"
   quietly "$root/build/$preset.configure.log" "configured preset $preset" cmake --preset "$preset"
-  quietly "$log" "built preset $preset" cmake --build --preset "$preset" -j "$(build_jobs)"
+  quietly "$log" "built preset $preset" cmake --build --preset "$preset" -j "$(build_jobs)" ${1:+--target "$@"}
 }

@@ -28,8 +28,6 @@ class Filters {
   /// Fails    ASSAY_RESOURCE_EXHAUSTED a pattern that backtracks without end on this text
   Result<std::string> apply(std::string text) const;
 
-  bool empty() const { return steps_.empty(); }
-
  private:
   struct Step {
     Filter filter;

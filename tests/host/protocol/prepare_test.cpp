@@ -6,34 +6,12 @@
 #include "host/core/hash.hpp"
 #include "host/protocol/encode.hpp"
 #include "host/protocol/protocol.hpp"
+#include "tests/host/protocol/items.hpp"
 
 namespace assay::host {
 namespace {
 
 using testing::ElementsAre;
-
-const Tokenizer& ledger() {
-  static const auto tokenizer =
-      Tokenizer::open(std::string(ASSAY_SOURCE_DIR) + "/share/data/ledger/model");
-  return *tokenizer;
-}
-
-Records records_of(std::vector<Json> list) {
-  const std::uint64_t size = list.size();
-  return {size, [list = std::move(list)](std::uint64_t nth) -> Result<Json> { return list[nth]; }};
-}
-
-Result<std::vector<PreparedItem>> prepare_all(const TaskSpec& task, std::vector<Json> items,
-                                              std::vector<Json> shots = {}) {
-  std::vector<PreparedItem> prepared;
-  auto done = prepare(task, ledger(), nullptr, records_of(std::move(items)),
-                      records_of(std::move(shots)), [&](PreparedItem item) -> Result<void> {
-                        prepared.push_back(std::move(item));
-                        return {};
-                      });
-  if (!done) return std::move(done).error();
-  return prepared;
-}
 
 TaskSpec perplexity_task(std::uint64_t window, std::uint64_t stride) {
   TaskSpec task;

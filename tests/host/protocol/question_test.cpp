@@ -7,6 +7,7 @@
 #include "host/core/hash.hpp"
 #include "host/protocol/filters.hpp"
 #include "host/protocol/protocol.hpp"
+#include "tests/host/protocol/items.hpp"
 
 namespace assay::host {
 namespace {
@@ -14,17 +15,6 @@ namespace {
 namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-const Tokenizer& ledger() {
-  static const auto tokenizer =
-      Tokenizer::open(std::string(ASSAY_SOURCE_DIR) + "/share/data/ledger/model");
-  return *tokenizer;
-}
-
-Records records_of(std::vector<Json> list) {
-  const std::uint64_t size = list.size();
-  return {size, [list = std::move(list)](std::uint64_t nth) -> Result<Json> { return list[nth]; }};
-}
 
 TaskSpec asking(Protocol protocol) {
   TaskSpec task;
@@ -37,19 +27,6 @@ TaskSpec asking(Protocol protocol) {
   task.prompt.separator = "\n\n";
   task.generate.max_new_tokens = 16;
   return task;
-}
-
-Result<std::vector<PreparedItem>> prepare_all(const TaskSpec& task, std::vector<Json> items,
-                                              std::vector<Json> shots = {},
-                                              const ChatTemplate* chat = nullptr) {
-  std::vector<PreparedItem> prepared;
-  auto done = prepare(task, ledger(), chat, records_of(std::move(items)),
-                      records_of(std::move(shots)), [&](PreparedItem item) -> Result<void> {
-                        prepared.push_back(std::move(item));
-                        return {};
-                      });
-  if (!done) return std::move(done).error();
-  return prepared;
 }
 
 PreparedItem only(const TaskSpec& task, Json record) {

@@ -48,13 +48,16 @@ void check_model_path(Building& b, const ModelNode& node) {
 void wire_model(Building& b, const ModelNode& node) {
   ModelSpec spec;
   spec.name = node.name;
-  spec.backend = use_component(
-      b, node.backend, ASSAY_BACKEND, node.options, "model." + node.name, node.place,
-      {"backend", "path", "device", "threads", "isolation", "memory_budget", "simulate"});
+  spec.backend =
+      use_component(b, node.backend, ASSAY_BACKEND, node.options, "model." + node.name, node.place,
+                    {"backend", "path", "device", "threads", "isolation", "memory_budget",
+                     "simulate", "timeout"});
   spec.path = node.path.value;
   spec.device = device_of(node.device.value);
   spec.threads = node.threads.value;
   spec.memory_budget_bytes = node.memory_budget_bytes.value;
+  spec.isolation = node.isolation.value;
+  spec.timeout_seconds = node.timeout_seconds.value;
   spec.is_simulated = find(node.options, "simulate") != nullptr;
   check_model_path(b, node);
   b.graph.models.push_back(std::move(spec));

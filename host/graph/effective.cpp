@@ -29,13 +29,20 @@ void add_options(Json& node, const Use& use) {
   }
 }
 
+std::string seconds_text(double seconds) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.15gs", seconds);
+  return text;
+}
+
 Json model_json(const ModelNode& node, const ModelSpec& spec) {
   Json json{{"backend", node.backend.value},
             {"path", spec.path.string()},
             {"device", node.device.value},
             {"threads", limit_or_null(spec.threads)},
             {"memory_budget", limit_or_null(spec.memory_budget_bytes)},
-            {"isolation", "none"}};
+            {"isolation", to_string(spec.isolation)},
+            {"timeout", seconds_text(spec.timeout_seconds)}};
   add_options(json, spec.backend);
   return json;
 }

@@ -28,7 +28,9 @@ struct ModelSpec {
   assay_device device{1, 0};
   std::uint32_t threads = 0;
   std::uint64_t memory_budget_bytes = 0;
-  bool is_simulated = false;  ///< a `simulate` table is present
+  Isolated isolation = Isolated::kWorker;
+  double timeout_seconds = kDefaultTimeoutSeconds;  ///< without a sign of life from the worker
+  bool is_simulated = false;                        ///< a `simulate` table is present
 };
 
 struct DatasetSpec {

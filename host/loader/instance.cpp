@@ -53,7 +53,12 @@ class Host {
 
   static void log_line(const assay_host* host, assay_level level, assay_str text) noexcept {
     try {
-      log_from_plugin(of(host).lease_.node, level, view(text));
+      const Lease& lease = of(host).lease_;
+      if (lease.on_log) {
+        lease.on_log(level, view(text));
+      } else {
+        log_from_plugin(lease.node, level, view(text));
+      }
     } catch (const std::exception&) {
       // A line that cannot be written is lost; the plugin has no use for the reason.
     }
@@ -190,10 +195,9 @@ std::string text_of(const char (&text)[N]) {
 template <class... Arguments>
 using MayThrow = assay_status (*)(Arguments...);
 
-}  // namespace
-
-struct Instance::State {
-  State(const Component& of, const Lease& lease, Scratch folder)
+/// An instance in this process.
+struct Local {
+  Local(const Component& of, const Lease& lease, Scratch folder)
       : component(of), host(lease), scratch(std::move(folder)), device(lease.device) {
     resources.struct_size = sizeof resources;
     resources.threads = std::max(lease.threads, 1u);
@@ -204,9 +208,9 @@ struct Instance::State {
     resources.devices = &device;
     resources.n_devices = 1;
   }
-  State(const State&) = delete;
-  State& operator=(const State&) = delete;
-  ~State() {
+  Local(const Local&) = delete;
+  Local& operator=(const Local&) = delete;
+  ~Local() {
     if (self != nullptr) component.constants->destroy(self);
   }
 
@@ -218,11 +222,30 @@ struct Instance::State {
   void* self = nullptr;
 };
 
+}  // namespace
+
+struct Instance::State {
+  State(const Component& of, std::unique_ptr<Local> instance)
+      : component(of), local(std::move(instance)) {}
+  State(const Component& of, std::unique_ptr<Remote> instance)
+      : component(of), remote(std::move(instance)) {}
+
+  Component component;
+  std::unique_ptr<Local> local;  // exactly one of the two
+  std::unique_ptr<Remote> remote;
+};
+
 Result<Instance> Instance::create(const Component& component, const Json& options,
                                   const Lease& lease) {
+  Isolation* isolation = component.plugin != nullptr ? component.plugin->isolation : nullptr;
+  if (lease.in_worker && isolation != nullptr) {
+    auto remote = isolation->create(component, options, lease);
+    if (!remote) return std::move(remote).error();
+    return Instance(std::make_unique<State>(component, *std::move(remote)));
+  }
   auto scratch = Scratch::make();
   if (!scratch) return std::move(scratch).error();
-  auto state = std::make_unique<State>(component, lease, *std::move(scratch));
+  auto local = std::make_unique<Local>(component, lease, *std::move(scratch));
 
   assay_config config;
   config.options = &options;
@@ -232,7 +255,7 @@ Result<Instance> Instance::create(const Component& component, const Json& option
                  assay_error*>
       function = component.constants->create;
   const auto status = guarded(component, "create", [&] {
-    return function(state->host.table(), &config, &state->resources, &self, &error);
+    return function(local->host.table(), &config, &local->resources, &self, &error);
   });
   if (!status) return status.error();
   if (*status != ASSAY_OK) {
@@ -246,8 +269,8 @@ Result<Instance> Instance::create(const Component& component, const Json& option
     return Failure{ASSAY_INTERNAL, std::string(component.id()) +
                                        ": misbehaviour: create answered OK and made no instance"};
   }
-  state->self = self;
-  return Instance(std::move(state));
+  local->self = self;
+  return Instance(std::make_unique<State>(component, std::move(local)));
 }
 
 Instance::Instance(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -256,10 +279,30 @@ Instance& Instance::operator=(Instance&&) noexcept = default;
 Instance::~Instance() = default;
 
 const Component& Instance::component() const { return state_->component; }
-void* Instance::self() const { return state_->self; }
+void* Instance::self() const {
+  return state_->remote ? state_->remote->self() : state_->local->self;
+}
+Remote* Instance::remote() const { return state_->remote.get(); }
+
+const void* Instance::table() const {
+  return state_->remote ? state_->remote->api() : component().constants->api;
+}
+
+const void* Instance::extension_table(std::string_view id) const {
+  if (state_->remote) return state_->remote->extension(id);
+  const assay_component& constants = *component().constants;
+  for (std::uint64_t i = 0; i < constants.n_extensions; ++i) {
+    if (constants.extensions[i].id == id) return constants.extensions[i].api;
+  }
+  return nullptr;
+}
 
 Result<assay_resources> Instance::estimate(const Component& component, const Json& options,
                                            const Lease& lease, const assay_job& job) {
+  Isolation* isolation = component.plugin != nullptr ? component.plugin->isolation : nullptr;
+  if (lease.in_worker && isolation != nullptr) {
+    return isolation->estimate(component, options, lease, job);
+  }
   const auto& api = *static_cast<const assay_backend_v1*>(component.constants->api);
   if (component.constants->kind != ASSAY_BACKEND || api.estimate == nullptr) {
     return Failure{ASSAY_UNIMPLEMENTED,

@@ -14,11 +14,21 @@
 
 namespace assay::host {
 
+class Isolation;
+
+/// What a component's assay.config.check/1 says of one option, or of all of them ("").
+struct ConfigComplaint {
+  bool is_error = true;
+  std::string key, text;
+};
+
 /// An opened plugin. Never unloaded: process exit is the only unload.
 struct Plugin {
   std::filesystem::path path;  ///< absolute
   std::string sha256;
   const assay_plugin* constants = nullptr;
+  /// Opens it in processes of its own; NULL where there are none, as for plugins in memory.
+  Isolation* isolation = nullptr;
 };
 
 struct Component {

@@ -25,8 +25,7 @@ const std::vector<LaterKey> kLaterTables = {
     {"gate_policy", "leave it out: a gate compares the figure with its threshold"}};
 
 const std::vector<LaterKey> kLaterModelKeys = {
-    {"quantize", "use simulate, or load a directory that is already quantized"},
-    {"timeout", "leave it out: a backend may take the time it needs"}};
+    {"quantize", "use simulate, or load a directory that is already quantized"}};
 
 const std::vector<std::string> kTables = {"model", "dataset", "task", "compare", "gate", "report"};
 
@@ -147,7 +146,8 @@ class Reader {
     const auto threads = fields.whole("threads", 1, kMaxThreads);
     model.threads = {static_cast<std::uint32_t>(threads.value), threads.place};
     model.memory_budget_bytes = read_memory_budget(fields);
-    read_isolation(fields);
+    model.isolation = read_isolation(fields);
+    model.timeout_seconds = read_timeout(fields);
     fields.refuse_later(kLaterModelKeys);
     check_simulate(fields);
     model.options = fields.rest();
@@ -176,16 +176,28 @@ class Reader {
     return {};
   }
 
-  void read_isolation(Fields& fields) {
-    const auto isolation = fields.text("isolation");
-    if (!isolation.given() || isolation.value == "none") return;
-    if (isolation.value == "worker") {
-      fields.error(isolation.place, not_supported("isolation = \"worker\""),
-                   "leave it out, or write isolation = \"none\": the backend runs in this process");
-    } else if (!isolation.value.empty()) {
+  Located<Isolated> read_isolation(Fields& fields) {
+    const auto isolation = fields.text("isolation", "worker");
+    if (isolation.value == "none") return {Isolated::kNone, isolation.place};
+    if (isolation.value != "worker") {
       fields.error(isolation.place,
-                   "isolation must be \"none\", got " + in_quotes(isolation.value));
+                   "isolation must be \"worker\" or \"none\", got " + in_quotes(isolation.value));
     }
+    return {Isolated::kWorker, isolation.place};
+  }
+
+  Located<double> read_timeout(Fields& fields) {
+    constexpr double kMostSeconds = 7 * 24 * 3600;
+    const Located<double> fallback{kDefaultTimeoutSeconds};
+    const Value* value = fields.take("timeout");
+    if (value == nullptr) return fallback;
+    if (const auto* text = get_if<std::string>(*value)) {
+      const auto seconds = parse_duration(*text);
+      if (seconds && *seconds > 0 && *seconds <= kMostSeconds) return {*seconds, value->place};
+    }
+    fields.wrong_type("timeout", "a duration such as \"90s\" or \"10min\", at most 7 days", *value,
+                      "a backend that gives no sign of life for that long is ended");
+    return fallback;
   }
 
   /// simulate stays among the options, where host/graph checks it against the component.
@@ -260,6 +272,10 @@ std::string_view to_string(Protocol protocol) {
 std::string_view to_string(Bos bos) {
   constexpr std::array<std::string_view, 3> kNames = {"auto", "always", "never"};
   return kNames.at(static_cast<std::size_t>(bos));
+}
+
+std::string_view to_string(Isolated isolation) {
+  return isolation == Isolated::kWorker ? "worker" : "none";
 }
 
 std::string_view to_string(Threshold threshold) {

@@ -63,6 +63,13 @@ struct Located {
   bool given() const { return place.line != 0; }
 };
 
+/// Where a backend runs: a process of its own, or the host's.
+enum class Isolated { kWorker, kNone };
+
+/// A backend that gives no sign of life for that long is ended, where the manifest names no other
+/// timeout. Source   abi.h, Liveness
+constexpr double kDefaultTimeoutSeconds = 60;
+
 struct ModelNode {
   std::string name;
   Place place;
@@ -71,6 +78,8 @@ struct ModelNode {
   Located<std::string> device{"cpu"};
   Located<std::uint32_t> threads;              ///< 0: all of the machine's
   Located<std::uint64_t> memory_budget_bytes;  ///< 0: not limited
+  Located<Isolated> isolation{Isolated::kWorker};
+  Located<double> timeout_seconds{kDefaultTimeoutSeconds};
   Table options;  ///< `simulate` is kept here as a table: its keys are options "simulate.bits", ...
 };
 
@@ -222,5 +231,6 @@ std::string nearest(std::string_view word, const std::vector<std::string>& known
 std::string_view to_string(Protocol protocol);
 std::string_view to_string(Bos bos);
 std::string_view to_string(Threshold threshold);
+std::string_view to_string(Isolated isolation);
 
 }  // namespace assay::host

@@ -87,10 +87,6 @@ help: calib: Calibration text.
 run.toml:8:11: kv.bits = 3 is not one of 4, 8
   8 | kv.bits = 3
     |           ^
-run.toml:9:13: isolation = "worker" is not supported by this version
-  9 | isolation = "worker"
-    |             ^^^^^^^^
-help: leave it out, or write isolation = "none": the backend runs in this process
 run.toml:17:12: acme/exact-match needs a column "output" of type text; task.faq has none (columns: token_nll, first_token, n_tokens, n_bytes, n_words, nll, window_nll, question, answer, category, options)
   17 | metrics = ["acme/exact-match"]
      |            ^^^^^^^^^^^^^^^^^^

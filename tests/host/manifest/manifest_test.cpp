@@ -391,8 +391,8 @@ mode = "proof"
 backend = "assay/torch"
 path = "m"
 quantize = { method = "gptq" }
-isolation = "worker"
-timeout = "60s"
+isolation = "sandbox"
+timeout = "soon"
 [model.b]
 backend = "assay/torch"
 path = "m"
@@ -410,14 +410,13 @@ run.toml:9:1: quantize is not supported by this version
   9 | quantize = { method = "gptq" }
     | ^^^^^^^^
 help: use simulate, or load a directory that is already quantized
-run.toml:10:13: isolation = "worker" is not supported by this version
-  10 | isolation = "worker"
-     |             ^^^^^^^^
-help: leave it out, or write isolation = "none": the backend runs in this process
-run.toml:11:1: timeout is not supported by this version
-  11 | timeout = "60s"
-     | ^^^^^^^
-help: leave it out: a backend may take the time it needs
+run.toml:10:13: isolation must be "worker" or "none", got "sandbox"
+  10 | isolation = "sandbox"
+     |             ^^^^^^^^^
+run.toml:11:11: model.a.timeout must be a duration such as "90s" or "10min", at most 7 days, got "soon"
+  11 | timeout = "soon"
+     |           ^^^^^^
+help: a backend that gives no sign of life for that long is ended
 )");
 }
 

@@ -180,7 +180,7 @@ struct Scoring::Unit {
     };
     if (task.protocol != Protocol::kGenerate) return variant.session->score(to_score, sink);
     return variant.session->generate(to_generate, decoding_of(task.generate, variant.tokenizer),
-                                     variant.tokenizer, sink);
+                                     sink);
   }
 
   /// The row of an answered item; notes in its slot why it has no figures.

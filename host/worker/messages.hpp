@@ -19,6 +19,7 @@ enum class Word : std::uint32_t {
   kRun,
   kRunText,
   kGenerate,
+  kGenerateTexts,
   kOpenStream,
   kTake,
   kNextBatch,

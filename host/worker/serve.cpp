@@ -22,6 +22,8 @@
 #include "host/loader/dataset.hpp"
 #include "host/loader/instance.hpp"
 #include "host/loader/registry.hpp"
+#include "host/worker/answers.hpp"
+#include "host/worker/far_answers.hpp"
 #include "host/worker/messages.hpp"
 #include "host/worker/wire.hpp"
 
@@ -223,7 +225,12 @@ class Server {
         break;
       case Word::kDestroy:
         streams_.clear();
+        tokenizer_.reset();
         instance_.reset();
+        break;
+      case Word::kGenerate:
+      case Word::kGenerateTexts:
+        generate(question, in, out);
         break;
       default:
         if (instance_) {
@@ -364,6 +371,9 @@ class Server {
         const assay_status code =
             instance_->api<assay_backend_v1>().load(instance_->self(), &job->job, &info, &error);
         out.put(info);
+        model_dir_ = job->model_dir;
+        info_ = {info.vocab,           info.max_context, info.weight_bytes,
+                 info.bits_per_weight, info.bos,         info.eos};
         return code;
       }
       case Word::kQuantize:
@@ -569,6 +579,31 @@ class Server {
                                 Sink::text_done};
     return instance_->extension<assay_backend_text_v1>(ASSAY_BACKEND_TEXT_1)
         ->run(instance_->self(), &batch->batch, &table, &error);
+  }
+
+  /// Whole answers: what decides that one is over, and when it came, belongs beside the backend.
+  void generate(const Question& question, WireReader& in, WireWriter& out) {
+    const Decoding decoding = get_decoding(in);
+    const auto sink = [&](std::uint64_t id, Result<Generation> said) {
+      WireWriter event;
+      put_generation(event, id, said);
+      send(Word::kGeneration, question.call, event.bytes());
+    };
+    Result<void> done;
+    if (!instance_) {
+      done = Failure{ASSAY_FAILED_PRECONDITION, "there is no instance"};
+    } else if (question.word == Word::kGenerateTexts) {
+      done = generate_texts_here(*instance_, get_text_generate_requests(in), decoding, sink);
+    } else {
+      if (!tokenizer_) {
+        auto opened = tokenizer_of(*instance_, info_, model_dir_);
+        if (!opened) return refuse(out, opened.error());
+        tokenizer_ = std::move(*opened);
+      }
+      done = generate_here(*instance_, get_generate_requests(in), decoding, *tokenizer_, sink);
+    }
+    if (!done) return refuse(out, done.error());
+    out.put<std::uint8_t>(1);
   }
 
   /// Calls a function that fills a buffer until the buffer is large enough.
@@ -839,6 +874,9 @@ class Server {
   std::optional<Plugin> plugin_;
   Component component_;
   std::optional<Instance> instance_;
+  std::string model_dir_;
+  ModelInfo info_;
+  std::optional<Tokenizer> tokenizer_;  // of answers; made when first needed
   std::map<std::uint64_t, OpenStream> streams_;
   std::uint64_t next_stream_ = 1;
 };

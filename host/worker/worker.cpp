@@ -48,6 +48,7 @@ const char* doing(Word word) {
     case Word::kRun:
     case Word::kRunText:
     case Word::kGenerate:
+    case Word::kGenerateTexts:
       return "run";
     case Word::kOpenStream:
     case Word::kTake:

@@ -25,7 +25,9 @@ Failure garbled(const Component& component) {
 }
 
 void put_lease(WireWriter& out, const Lease& lease) {
-  out.text(lease.node).put(lease.threads).put(lease.host_bytes).put(lease.device).put(lease.seed);
+  assay_device device = lease.device;
+  if (device.type == 2) device.id = 0;  // the only one its process sees
+  out.text(lease.node).put(lease.threads).put(lease.host_bytes).put(device).put(lease.seed);
 }
 
 void put_job(WireWriter& out, const assay_job& job) {
@@ -185,8 +187,9 @@ class LentTables {
 
 class RemoteInstance final : public Remote {
  public:
-  RemoteInstance(std::unique_ptr<Worker> worker, const Component& component, WireReader& in)
-      : worker_(std::move(worker)), component_(component) {
+  RemoteInstance(std::unique_ptr<Worker> worker, const Component& component, WireReader& in,
+                 GiveBack give_back)
+      : worker_(std::move(worker)), component_(component), give_back_(std::move(give_back)) {
     // Which slots of the tables are filled over there.
     const auto slots = in.get<std::uint64_t>();
     const auto n = in.get<std::uint64_t>();
@@ -197,7 +200,10 @@ class RemoteInstance final : public Remote {
     fill(slots);
   }
 
-  ~RemoteInstance() override { (void)worker_->ask(Word::kDestroy, {}).has_value(); }
+  ~RemoteInstance() override {
+    const bool is_fine = worker_->ask(Word::kDestroy, {}).has_value();
+    if (is_fine && give_back_) give_back_(std::move(worker_));
+  }
 
   void* self() const override { return const_cast<RemoteInstance*>(this); }
   const void* api() const override {
@@ -607,6 +613,7 @@ class RemoteInstance final : public Remote {
 
   std::unique_ptr<Worker> worker_;
   Component component_;
+  GiveBack give_back_;
   assay_backend_v1 backend_{sizeof(assay_backend_v1), 0, nullptr, load, nullptr, nullptr};
   assay_dataset_v1 dataset_{sizeof(assay_dataset_v1), 0, open};
   assay_metric_v1 metric_{sizeof(assay_metric_v1), 0, update, finish};
@@ -636,14 +643,15 @@ Result<void> open_there(Worker& worker, const Component& component) {
 
 Result<std::unique_ptr<Remote>> create_there(std::unique_ptr<Worker> worker,
                                              const Component& component, const Json& options,
-                                             const Lease& lease) {
+                                             const Lease& lease, GiveBack give_back) {
   WireWriter question;
   put_lease(question, lease);
   question.text(options.dump(-1, ' ', false, Json::error_handler_t::replace));
   auto answer = ask(*worker, component, Word::kCreate, question.bytes());
   if (!answer) return std::move(answer).error();
   WireReader in(*answer);
-  auto remote = std::make_unique<RemoteInstance>(std::move(worker), component, in);
+  auto remote =
+      std::make_unique<RemoteInstance>(std::move(worker), component, in, std::move(give_back));
   if (!in.is_whole()) return garbled(component);
   return std::unique_ptr<Remote>(std::move(remote));
 }

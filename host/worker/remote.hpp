@@ -2,6 +2,7 @@
 // is serve.cpp.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -16,10 +17,14 @@ namespace assay::host {
 /// Fails    what opening a plugin fails with; what Worker::ask fails with
 Result<void> open_there(Worker& worker, const Component& component);
 
-/// Creates an instance in a worker that has the plugin open. The Remote owns the worker.
+/// Takes a worker whose instance was destroyed, for the next one.
+using GiveBack = std::function<void(std::unique_ptr<Worker> worker)>;
+
+/// Creates an instance in a worker that has the plugin open. The Remote owns the worker and gives
+/// it back where `give_back` is not empty.
 Result<std::unique_ptr<Remote>> create_there(std::unique_ptr<Worker> worker,
                                              const Component& component, const Json& options,
-                                             const Lease& lease);
+                                             const Lease& lease, GiveBack give_back);
 
 Result<assay_resources> estimate_there(Worker& worker, const Component& component,
                                        const Json& options, const Lease& lease,

@@ -51,7 +51,14 @@ Result<std::unique_ptr<Remote>> Workers::create(const Component& component, cons
                                                 const Lease& lease) {
   auto worker = opened(component, lease);
   if (!worker) return std::move(worker).error();
-  return create_there(std::move(*worker), component, options, lease);
+  // The end of a backend's process is what gives its memory back.
+  GiveBack give_back;
+  if (component.constants->kind != ASSAY_BACKEND) {
+    give_back = [this, component, lease](std::unique_ptr<Worker> done) {
+      keep(component, lease, std::move(done));
+    };
+  }
+  return create_there(std::move(*worker), component, options, lease, std::move(give_back));
 }
 
 Result<assay_resources> Workers::estimate(const Component& component, const Json& options,

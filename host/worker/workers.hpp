@@ -15,8 +15,8 @@
 
 namespace assay::host {
 
-/// One worker for each instance. A worker that was only asked for an estimate or a check of options
-/// is kept for the instance that follows.
+/// One worker for each instance. A worker that has none yet, or none any more, is kept for the next
+/// instance of its component; a backend's goes with its instance. Instances go before this does.
 ///
 /// Threads  [any-thread]
 class Workers final : public Isolation {

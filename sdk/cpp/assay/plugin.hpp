@@ -4,10 +4,13 @@
 
 #include <array>
 #include <assay/backend.hpp>
+#include <assay/backend_memory.hpp>
 #include <assay/config_check.hpp>
 #include <assay/dataset.hpp>
+#include <assay/dataset_rows.hpp>
 #include <assay/extension.hpp>
 #include <assay/metric.hpp>
+#include <assay/metric_sums.hpp>
 #include <assay/namespace.hpp>
 #include <assay/reporter.hpp>
 #include <cstdint>
@@ -74,14 +77,17 @@ constexpr auto data_or_null(const Pointers& pointers) {
 
 // The extensions of the ABI, one line for each: it is listed where the component has its members.
 template <class T>
-using BackendExtensions = Extensions<T,  //
-                                     ConfigCheckEntry<T>>;
+using BackendExtensions = Extensions<T,                    //
+                                     ConfigCheckEntry<T>,  //
+                                     BackendMemoryEntry<T>>;
 template <class T>
-using DatasetExtensions = Extensions<T,  //
-                                     ConfigCheckEntry<T>>;
+using DatasetExtensions = Extensions<T,                    //
+                                     ConfigCheckEntry<T>,  //
+                                     DatasetRowsEntry<T>>;
 template <class T>
-using MetricExtensions = Extensions<T,  //
-                                    ConfigCheckEntry<T>>;
+using MetricExtensions = Extensions<T,                    //
+                                    ConfigCheckEntry<T>,  //
+                                    MetricSumsEntry<T>>;
 template <class T>
 using ReporterExtensions = Extensions<T,  //
                                       ConfigCheckEntry<T>>;
@@ -93,7 +99,6 @@ struct ComponentOf {
   static constexpr auto kOptions = options_of<T>();
   static constexpr auto kColumns = columns_of<T>();
   static constexpr auto kOutputs = outputs_of<T>();
-
   static constexpr auto kExtensions = Listed::list();
 
   static constexpr assay_component kComponent{sizeof(assay_component),

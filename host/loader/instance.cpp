@@ -67,7 +67,9 @@ class Host {
   }
 
   static std::int32_t is_cancelled(const assay_host* host) noexcept {
-    const std::atomic<bool>* flag = of(host).lease_.cancelled;
+    const Lease& lease = of(host).lease_;
+    if (lease.on_poll) lease.on_poll();
+    const std::atomic<bool>* flag = lease.cancelled;
     return flag != nullptr && flag->load(std::memory_order_relaxed) ? 1 : 0;
   }
 

@@ -180,7 +180,7 @@ void check_config(Building& b, const Component& component, const Json& options, 
   lease.node = owner.name;
   lease.seed = b.manifest.seed;
   lease.in_worker = in_worker;
-  const auto complaints = Instance::check_config(component, options, lease);
+  const auto complaints = Instance::check(component, options, lease);
   if (!complaints) {
     b.error(owner.place,
             owner.name + ": the options cannot be checked: " + complaints.error().text);

@@ -356,9 +356,8 @@ Result<assay_resources> Instance::estimate(const Component& component, const Jso
   return need;
 }
 
-Result<std::vector<ConfigComplaint>> Instance::check_config(const Component& component,
-                                                            const Json& options,
-                                                            const Lease& lease) {
+Result<std::vector<ConfigComplaint>> Instance::check(const Component& component,
+                                                     const Json& options, const Lease& lease) {
   const assay_extension* extension = listed(component, ASSAY_CONFIG_CHECK_1);
   if (extension == nullptr) return std::vector<ConfigComplaint>();
   Isolation* isolation = component.plugin != nullptr ? component.plugin->isolation : nullptr;

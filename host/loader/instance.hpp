@@ -110,8 +110,8 @@ class Instance {
   /// where it has none. Makes no instance.
   ///
   /// Fails    it cannot check
-  static Result<std::vector<ConfigComplaint>> check_config(const Component& component,
-                                                           const Json& options, const Lease& lease);
+  static Result<std::vector<ConfigComplaint>> check(const Component& component, const Json& options,
+                                                    const Lease& lease);
 
  private:
   const void* table() const;

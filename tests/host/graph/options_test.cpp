@@ -302,7 +302,7 @@ TEST_F(ConfigCheck, OfAnOptionThatIsNotWrittenStandsWhereItWouldBe) {
   EXPECT_EQ(mistakes(checked("kv = { low = 9 }")),
             R"(run.toml:5:6: kv.high lies below kv.low
   5 | kv = { low = 9 }
-    |      ^
+    |      ^^^^^^^^^^^
 run.toml:5:14: kv.low lies above kv.high
   5 | kv = { low = 9 }
     |              ^
@@ -343,9 +343,10 @@ TEST_F(ConfigCheck, ThatFailsIsAnError) {
 
 TEST_F(ConfigCheck, IsOfOptionsThatAreValidOneByOne) {
   EXPECT_EQ(mistakes(checked("away = true\nkv.low = \"9\"")),
-            R"(run.toml:6:10: kv.low must be an integer, got the text "9"
+            R"(run.toml:6:10: kv.low must be a whole number, got the text "9"
   6 | kv.low = "9"
     |          ^^^
+help: write it without quotes: kv.low = 9
 )");
 }
 

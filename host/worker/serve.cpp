@@ -22,6 +22,7 @@
 #include "host/loader/dataset.hpp"
 #include "host/loader/instance.hpp"
 #include "host/loader/registry.hpp"
+#include "host/loader/scan.hpp"
 #include "host/worker/answers.hpp"
 #include "host/worker/far_answers.hpp"
 #include "host/worker/messages.hpp"
@@ -259,7 +260,7 @@ class Server {
   void open(WireReader& in, WireWriter& out) {
     const std::string path = in.copy(), id = in.copy();
     if (!plugin_) {
-      auto opened = open_plugin(path);
+      auto opened = open_plugin(path, Into::kWorker);
       if (!opened) return refuse(out, opened.error());
       plugin_ = std::move(*opened);
     }

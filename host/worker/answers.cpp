@@ -45,6 +45,10 @@ class ScoreCollector final : public Collector<Score, OpenScore> {
       open.fault = "gave scores for other positions than were asked for";
       return 1;
     }
+    if (std::any_of(logprobs, logprobs + n, [](float logprob) { return logprob > 0; })) {
+      open.fault = "gave a log-probability above 0";
+      return 1;
+    }
     open.score.logprobs.insert(open.score.logprobs.end(), logprobs, logprobs + n);
     open.score.greedy.insert(open.score.greedy.end(), greedy, greedy + n);
     return 0;

@@ -140,7 +140,8 @@ class Server {
   [[noreturn]] void listen() {
     for (;;) {
       auto message = channel_.receive(kTick);
-      if (!message) end_group();
+      if (!message && message.error().code == ASSAY_ABORTED) end_group();
+      if (!message) ::_exit(kLineClosed);
       if (channel_.is_cancelled()) is_cancelled_ = true;
       if (!*message) continue;
       const auto word = static_cast<Word>((*message)->type);

@@ -147,8 +147,8 @@ struct __attribute__((visibility("hidden"))) DatasetReader::State {
 Result<void> DatasetReader::State::open(Instance& instance, const std::string& split) {
   owner = &instance;
   auto opened = instance.call("open", [&](assay_error* error) {
-    return instance.api<assay_dataset_v1>().open(
-        instance.self(), {split.data(), split.size()}, stream.out(), error);
+    return instance.api<assay_dataset_v1>().open(instance.self(), {split.data(), split.size()},
+                                                 stream.out(), error);
   });
   if (!opened) {
     // On failure the out-struct is the plugin's affair: not ours to release.
@@ -159,8 +159,8 @@ Result<void> DatasetReader::State::open(Instance& instance, const std::string& s
     return failed(component, ASSAY_INTERNAL, "misbehaviour: open answered OK and gave no stream");
   }
   int code = 0;
-  auto read = instance.watch(
-      "get_schema", [&] { code = stream->get_schema(stream.get(), schema.out()); });
+  auto read =
+      instance.watch("get_schema", [&] { code = stream->get_schema(stream.get(), schema.out()); });
   if (!read) return read;
   if (code != 0) return failed(component, stream_error(*stream, code, ""));
   if (const auto fault = profile_error(*schema)) {

@@ -214,12 +214,10 @@ Result<void> update(Instance& instance, const std::vector<const RowColumnData*>&
     builder.end_struct();
   }
   const Array array(builder.finish());
-  assay_error error{};
-  error.struct_size = sizeof(error);
-  const assay_status status = instance.api<assay_metric_v1>().update(
-      instance.self(), schema.get(), array.get(), &values.table(), &error);
-  if (status != ASSAY_OK) return failure_from(instance.component(), status, error);
-  return {};
+  return instance.call("update", [&](assay_error* error) {
+    return instance.api<assay_metric_v1>().update(instance.self(), schema.get(), array.get(),
+                                                  &values.table(), error);
+  });
 }
 
 /// Rows of one jackknife block out of `rows`, the others kept.
@@ -292,11 +290,10 @@ Result<Measured> measure(const MetricSpec& metric, const RowTable& table,
     values.begin_batch(first, part.size());
     if (auto ok = update(*instance, columns, part, values); !ok) return std::move(ok).error();
   }
-  assay_error error{};
-  error.struct_size = sizeof(error);
-  const assay_status status =
-      instance->api<assay_metric_v1>().finish(instance->self(), &values.table(), &error);
-  if (status != ASSAY_OK) return failure_from(instance->component(), status, error);
+  auto finished = instance->call("finish", [&](assay_error* error) {
+    return instance->api<assay_metric_v1>().finish(instance->self(), &values.table(), error);
+  });
+  if (!finished) return std::move(finished).error();
   return values.finish();
 }
 

@@ -259,7 +259,7 @@ class Server {
   void open(WireReader& in, WireWriter& out) {
     const std::string path = in.copy(), id = in.copy();
     if (!plugin_) {
-      auto opened = open_plugin(path);
+      auto opened = open_plugin(path, Into::kWorker);
       if (!opened) return refuse(out, opened.error());
       plugin_ = std::move(*opened);
     }

@@ -22,6 +22,7 @@
 #include "host/loader/dataset.hpp"
 #include "host/loader/instance.hpp"
 #include "host/loader/registry.hpp"
+#include "host/loader/scan.hpp"
 #include "host/worker/answers.hpp"
 #include "host/worker/far_answers.hpp"
 #include "host/worker/messages.hpp"

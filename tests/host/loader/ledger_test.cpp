@@ -26,11 +26,11 @@ TEST(Ledger, RefusesAPluginThatWouldGetWhatAnotherBrought) {
   ASSERT_TRUE(one) << one.error().text;
   const auto other = open_plugin(kLoading / "fake-needs-brought.so");
   ASSERT_FALSE(other);
-  EXPECT_NE(other.error().text.find("needs the system's libassay-fake-brought.so, and would get " +
-                                    (kLoading / "one/libassay-fake-brought.so").string() +
-                                    " of the plugin " +
-                                    (kLoading / "one/fake-brings-one.so").string()),
-            std::string::npos)
+  EXPECT_NE(
+      other.error().text.find("needs the system's libassay-fake-brought.so, and would get " +
+                              (kLoading / "one/libassay-fake-brought.so").string() +
+                              " of the plugin " + (kLoading / "one/fake-brings-one.so").string()),
+      std::string::npos)
       << other.error().text;
 }
 

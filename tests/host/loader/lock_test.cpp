@@ -112,9 +112,9 @@ TEST(Lock, IsNotReadWhereOthersCouldHaveWrittenIt) {
   chmod(path.c_str(), 0666);
   const auto lock = read_lock(path);
   ASSERT_FALSE(lock);
-  EXPECT_EQ(lock.error().text, path.string() +
-                                   " is not used: it may be written to by others; chmod o-w " +
-                                   path.string());
+  EXPECT_EQ(
+      lock.error().text,
+      path.string() + " is not used: it may be written to by others; chmod o-w " + path.string());
 }
 
 TEST(HashFolder, TakesEveryFile) {
@@ -123,8 +123,8 @@ TEST(HashFolder, TakesEveryFile) {
   folder.write("lib/deep/b.so", "two");
   const auto files = hash_folder(folder.path());
   ASSERT_TRUE(files) << files.error().text;
-  EXPECT_THAT(*files, ElementsAre(Pair("a.so", sha256("one")),
-                                  Pair("lib/deep/b.so", sha256("two"))));
+  EXPECT_THAT(*files,
+              ElementsAre(Pair("a.so", sha256("one")), Pair("lib/deep/b.so", sha256("two"))));
 }
 
 TEST(HashFolder, RefusesSymbolicLinksAndWhatOthersMayWriteTo) {

@@ -66,8 +66,8 @@ TEST(OpenChecked, RefusesAStickyFolderThatIsNotRoots) {
   chmod(deep.c_str(), 01777);
   EXPECT_EQ(refusal(path), "(it was opened)");
   ASSERT_EQ(chown(deep.c_str(), kStranger, kStranger), 0);
-  EXPECT_EQ(refusal(path), "lies in " + deep.string() +
-                               ", which belongs to user 54321; chown 0 " + deep.string());
+  EXPECT_EQ(refusal(path),
+            "lies in " + deep.string() + ", which belongs to user 54321; chown 0 " + deep.string());
 }
 
 TEST(OpenChecked, RefusesAFileOfAnotherUser) {
@@ -83,9 +83,9 @@ TEST(OpenChecked, FollowsNoSymbolicLink) {
   const fs::path path = folder.write("real/a.so", "");
   fs::create_directory_symlink(folder.path() / "real", folder.path() / "link");
   fs::create_symlink(path, folder.path() / "a.so");
-  EXPECT_EQ(refusal(folder.path() / "link/a.so"),
-            "is reached through the symbolic link " + (folder.path() / "link").string() +
-                "; name the place itself");
+  EXPECT_EQ(refusal(folder.path() / "link/a.so"), "is reached through the symbolic link " +
+                                                      (folder.path() / "link").string() +
+                                                      "; name the place itself");
   EXPECT_THAT(refusal(folder.path() / "a.so"), HasSubstr("is reached through the symbolic link "));
 }
 

@@ -219,7 +219,8 @@ TEST(Scan, RefusesADamagedDocument) {
       if (!read) EXPECT_NE(read.error().text, "") << place;
     }
     Json shorter = scan;
-    if (pointer.parent_pointer().to_string() != "" && shorter[pointer.parent_pointer()].is_object()) {
+    if (pointer.parent_pointer().to_string() != "" &&
+        shorter[pointer.parent_pointer()].is_object()) {
       shorter[pointer.parent_pointer()].erase(pointer.back());
       const auto read = read_scan(shorter);
       if (!read) EXPECT_NE(read.error().text, "") << place;
@@ -246,8 +247,7 @@ class CountingIsolation final : public Isolation {
                                    const assay_job&) override {
     return Failure{ASSAY_UNAVAILABLE, "this isolation only counts"};
   }
-  Result<std::vector<ConfigComplaint>> check(const Component&, const Json&,
-                                             const Lease&) override {
+  Result<std::vector<ConfigComplaint>> check(const Component&, const Json&, const Lease&) override {
     return Failure{ASSAY_UNAVAILABLE, "this isolation only counts"};
   }
 
@@ -264,15 +264,12 @@ class ScanCache : public testing::Test {
     ScanSettings settings;
     settings.isolation = &isolation_;
     settings.cache = cache_.path() / "assay/scan";
-    const Registry registry =
-        Registry::scan({{plugins_.path(), FolderSource::kBundled}}, settings);
+    const Registry registry = Registry::scan({{plugins_.path(), FolderSource::kBundled}}, settings);
     EXPECT_TRUE(registry.rejected().empty());
     EXPECT_FALSE(registry.components().empty());
     return isolation_.n_scans;
   }
-  fs::path kept() const {
-    return fs::directory_iterator(cache_.path() / "assay/scan")->path();
-  }
+  fs::path kept() const { return fs::directory_iterator(cache_.path() / "assay/scan")->path(); }
 
   Folder plugins_, cache_;
   CountingIsolation isolation_;

@@ -78,7 +78,7 @@ TEST_F(TrustOf, OthersNeedAnEntry) {
     const Component& component = search(source);
     EXPECT_EQ(component.plugin->trust.source, TrustSource::kNone);
     EXPECT_EQ(refusal_of(component),
-              "is not trusted; look at it with `assay plugins describe fake/metrics` and allow it "
+              "is not trusted; look at it with `assay plugins describe fake/one` and allow it "
               "with `assay plugins trust " +
                   folder_.path().string() + "`");
     EXPECT_EQ(host_refusal_of(component), refusal_of(component));
@@ -101,9 +101,9 @@ TEST_F(TrustOf, AnEntryWithoutIsolationLetsItRunHere) {
 
 TEST_F(TrustOf, AnEntryOfAnotherFolderOrPluginDoesNothing) {
   allow().directory = "/elsewhere";
-  EXPECT_THAT(refusal_of(search(FolderSource::kUser)), StartsWith("is not trusted;"));
+  EXPECT_THAT(refusal_of(search(FolderSource::kUser)), StartsWith("is not trusted; look at"));
   allow().id = "fake/other";
-  EXPECT_THAT(refusal_of(search(FolderSource::kUser)), StartsWith("is not trusted;"));
+  EXPECT_THAT(refusal_of(search(FolderSource::kUser)), StartsWith("is not trusted; look at"));
 }
 
 TEST_F(TrustOf, EveryChangeOfTheFolderEndsIt) {
@@ -119,7 +119,8 @@ TEST_F(TrustOf, EveryChangeOfTheFolderEndsIt) {
   EXPECT_THAT(refusal_of(search(FolderSource::kUser)), HasSubstr(": lib/new.so is gone since "));
   allow();
   fs::create_symlink("data.txt", folder_.path() / "lib/link");
-  EXPECT_THAT(refusal_of(search(FolderSource::kUser)), HasSubstr("holds the symbolic link lib/link"));
+  EXPECT_THAT(refusal_of(search(FolderSource::kUser)),
+              HasSubstr("holds the symbolic link lib/link"));
 }
 
 TEST_F(TrustOf, AnEntryAllowsItsKindsOnly) {
@@ -152,8 +153,7 @@ class NamingIsolation final : public Isolation {
                                    const assay_job&) override {
     return Failure{ASSAY_UNAVAILABLE, "estimate in a worker"};
   }
-  Result<std::vector<ConfigComplaint>> check(const Component&, const Json&,
-                                             const Lease&) override {
+  Result<std::vector<ConfigComplaint>> check(const Component&, const Json&, const Lease&) override {
     return Failure{ASSAY_UNAVAILABLE, "check in a worker"};
   }
 };
@@ -182,7 +182,7 @@ TEST_F(Place, OfATrustedComponentIsWhereTheCallerWantsIt) {
 TEST_F(Place, OfAnyOtherIsAWorker) {
   EXPECT_EQ(create(FolderSource::kCommandLine, true, false), "create in a worker");
   EXPECT_THAT(create(FolderSource::kCommandLine, false, false),
-              StartsWith("fake/mean comes from --plugin-dir"));
+              StartsWith("fake/one comes from --plugin-dir"));
 }
 
 TEST_F(Place, OfOneThatIsNotTrustedIsAWorkerForThoseWhoOnlyLook) {

@@ -127,6 +127,7 @@ struct __attribute__((visibility("hidden"))) DatasetReader::State {
   explicit State(const Component& of) : component(of) {}
 
   Component component;
+  const Instance* owner = nullptr;
   Stream stream;
   Schema schema;
   std::vector<DatasetColumn> columns;
@@ -144,21 +145,24 @@ struct __attribute__((visibility("hidden"))) DatasetReader::State {
 };
 
 Result<void> DatasetReader::State::open(Instance& instance, const std::string& split) {
-  assay_error error{};
-  error.struct_size = sizeof error;
-  const assay_status status = instance.api<assay_dataset_v1>().open(
-      instance.self(), {split.data(), split.size()}, stream.out(), &error);
-  if (status != ASSAY_OK) {
+  owner = &instance;
+  auto opened = instance.call("open", [&](assay_error* error) {
+    return instance.api<assay_dataset_v1>().open(instance.self(), {split.data(), split.size()},
+                                                 stream.out(), error);
+  });
+  if (!opened) {
     // On failure the out-struct is the plugin's affair: not ours to release.
     stream.take();
-    return failure_from(component, status, error);
+    return opened;
   }
   if (!stream || stream->get_schema == nullptr || stream->get_next == nullptr) {
     return failed(component, ASSAY_INTERNAL, "misbehaviour: open answered OK and gave no stream");
   }
-  if (const int code = stream->get_schema(stream.get(), schema.out()); code != 0) {
-    return failed(component, stream_error(*stream, code, ""));
-  }
+  int code = 0;
+  auto read =
+      instance.watch("get_schema", [&] { code = stream->get_schema(stream.get(), schema.out()); });
+  if (!read) return read;
+  if (code != 0) return failed(component, stream_error(*stream, code, ""));
   if (const auto fault = profile_error(*schema)) {
     return failed(component, ASSAY_FAILED_PRECONDITION, *fault);
   }
@@ -174,9 +178,11 @@ Result<bool> DatasetReader::State::read_batch() {
   do {
     views.clear();
     next_row = 0;
-    if (const int code = stream->get_next(stream.get(), batch.out()); code != 0) {
-      return failed(component, stream_error(*stream, code, ""));
-    }
+    int code = 0;
+    const auto read =
+        owner->watch("get_next", [&] { code = stream->get_next(stream.get(), batch.out()); });
+    if (!read) return read.error();
+    if (code != 0) return failed(component, stream_error(*stream, code, ""));
     if (!batch) return false;
     if (const auto fault = batch_error(*schema, *batch)) {
       return failed(component, ASSAY_INVALID_ARGUMENT, *fault);

@@ -1,5 +1,7 @@
 #include "host/loader/dataset.hpp"
 
+#include <assay/ext.h>
+
 #include <algorithm>
 #include <assay/arrow/check.hpp>
 #include <assay/arrow/field.hpp>
@@ -8,6 +10,7 @@
 #include <assay/arrow/view.hpp>
 #include <cstring>
 #include <limits>
+#include <mutex>
 #include <utility>
 
 #include "host/core/utf8.hpp"
@@ -139,6 +142,9 @@ struct __attribute__((visibility("hidden"))) DatasetReader::State {
   std::optional<Failure> failure;
 
   Result<void> open(Instance& instance, const std::string& split);
+  Result<void> take(Instance& instance, const std::string& split,
+                    std::span<const std::uint64_t> rows);
+  Result<void> begin(const char* call, assay_status status, const assay_error& error);
   Result<bool> read_batch();
   Result<std::optional<Json>> next();
 };
@@ -148,13 +154,34 @@ Result<void> DatasetReader::State::open(Instance& instance, const std::string& s
   error.struct_size = sizeof error;
   const assay_status status = instance.api<assay_dataset_v1>().open(
       instance.self(), {split.data(), split.size()}, stream.out(), &error);
+  return begin("open", status, error);
+}
+
+Result<void> DatasetReader::State::take(Instance& instance, const std::string& split,
+                                        std::span<const std::uint64_t> rows) {
+  const assay_dataset_rows_v1* table = rows_table(instance);
+  if (table == nullptr || !ASSAY_HAS(assay_dataset_rows_v1, table, take) ||
+      table->take == nullptr) {
+    return failed(component, ASSAY_UNIMPLEMENTED, "its rows can only be read one after the other");
+  }
+  assay_error error{};
+  error.struct_size = sizeof error;
+  const assay_status status = table->take(instance.self(), {split.data(), split.size()},
+                                          rows.data(), rows.size(), stream.out(), &error);
+  return begin("take", status, error);
+}
+
+/// Reads the schema of a stream that the component was asked for.
+Result<void> DatasetReader::State::begin(const char* call, assay_status status,
+                                         const assay_error& error) {
   if (status != ASSAY_OK) {
     // On failure the out-struct is the plugin's affair: not ours to release.
     stream.take();
     return failure_from(component, status, error);
   }
   if (!stream || stream->get_schema == nullptr || stream->get_next == nullptr) {
-    return failed(component, ASSAY_INTERNAL, "misbehaviour: open answered OK and gave no stream");
+    return failed(component, ASSAY_INTERNAL,
+                  "misbehaviour: " + std::string(call) + " answered OK and gave no stream");
   }
   if (const int code = stream->get_schema(stream.get(), schema.out()); code != 0) {
     return failed(component, stream_error(*stream, code, ""));
@@ -213,6 +240,14 @@ Result<DatasetReader> DatasetReader::open(Instance& instance, const std::string&
   auto state = std::make_unique<State>(instance.component());
   auto opened = state->open(instance, split);
   if (!opened) return std::move(opened).error();
+  return DatasetReader(std::move(state));
+}
+
+Result<DatasetReader> DatasetReader::take(Instance& instance, const std::string& split,
+                                          std::span<const std::uint64_t> rows) {
+  auto state = std::make_unique<State>(instance.component());
+  auto taken = state->take(instance, split, rows);
+  if (!taken) return std::move(taken).error();
   return DatasetReader(std::move(state));
 }
 

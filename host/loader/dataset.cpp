@@ -125,6 +125,49 @@ std::optional<std::string> batch_error(const ArrowSchema& schema, const ArrowArr
   return std::nullopt;
 }
 
+namespace {
+
+const assay_dataset_rows_v1* rows_table(const Instance& instance) {
+  return instance.extension<assay_dataset_rows_v1>(ASSAY_DATASET_ROWS_1);
+}
+
+/// Keeps the splits that a component names.
+struct SplitList {
+  std::mutex lock;
+  std::vector<DatasetSplit> splits;
+  std::string fault;  ///< of a name that cannot be one
+
+  static void take(void* ctx, assay_str name, std::uint64_t rows) noexcept {
+    auto& self = *static_cast<SplitList*>(ctx);
+    const std::scoped_lock hold(self.lock);
+    const std::string split(view_of(name));
+    const auto is_same = [&](const DatasetSplit& other) { return other.name == split; };
+    if (utf8_fault(split)) {
+      self.fault = "a split has a name that is not UTF-8";
+    } else if (std::any_of(self.splits.begin(), self.splits.end(), is_same)) {
+      self.fault = "the split \"" + split + "\" is named twice";
+    }
+    self.splits.push_back({split, rows == ASSAY_UNKNOWN ? std::nullopt : std::optional(rows)});
+  }
+};
+
+}  // namespace
+
+Result<std::optional<std::vector<DatasetSplit>>> splits_of(Instance& instance) {
+  const assay_dataset_rows_v1* table = rows_table(instance);
+  if (table == nullptr) return std::optional<std::vector<DatasetSplit>>();
+  SplitList list;
+  const assay_split_sink sink{sizeof sink, 0, &list, SplitList::take};
+  assay_error error{};
+  error.struct_size = sizeof error;
+  const assay_status status = table->splits(instance.self(), &sink, &error);
+  if (status != ASSAY_OK) return failure_from(instance.component(), status, error);
+  if (!list.fault.empty()) {
+    return failed(instance.component(), ASSAY_INTERNAL, "misbehaviour: " + list.fault);
+  }
+  return std::optional(std::move(list.splits));
+}
+
 // Hidden, as the SDK's types are.
 struct __attribute__((visibility("hidden"))) DatasetReader::State {
   explicit State(const Component& of) : component(of) {}

@@ -1,5 +1,7 @@
 #include "host/graph/build.hpp"
 
+#include <assay/ext.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <map>
@@ -76,18 +78,46 @@ Diagnostic diagnostic_of(const DatasetNode& node, const Failure& failure) {
   return said;
 }
 
-/// The columns the constants declare, or those of the opened file.
+bool names_splits(const Component& component) {
+  const assay_component& constants = *component.constants;
+  return std::any_of(constants.extensions, constants.extensions + constants.n_extensions,
+                     [](const assay_extension& extension) {
+                       return std::string_view(extension.id) == ASSAY_DATASET_ROWS_1;
+                     });
+}
+
+KnownColumns declared_columns(const assay_component& constants) {
+  KnownColumns known;
+  known.is_known = true;
+  for (std::uint64_t i = 0; i < constants.n_columns; ++i) {
+    known.columns.push_back({constants.columns[i]->name, is_nested(constants.columns[i]->type)});
+  }
+  return known;
+}
+
+/// Says that the split of a node is none of those there are.
+void check_split(Building& b, const DatasetNode& node, const std::vector<DatasetSplit>& splits) {
+  std::vector<std::string> names;
+  for (const DatasetSplit& split : splits) {
+    if (split.name == node.split.value) return;
+    if (!split.name.empty()) names.push_back(split.name);
+  }
+  std::string help = did_you_mean(node.split.value, names);
+  if (!help.empty()) help += " ";
+  help += names.empty() ? "it has no splits; leave split out" : "the splits are " + joined(names);
+  b.error(node.split.place, "dataset." + node.name + " has no split " + in_quotes(node.split.value),
+          std::move(help));
+}
+
+/// The columns the constants declare, or those of the opened file; and is there such a split?
 KnownColumns columns_of(Building& b, const DatasetNode& node, const Use& use) {
   KnownColumns known;
   if (use.component == nullptr) return known;
   const assay_component& constants = *use.component->constants;
-  if (constants.n_columns > 0) {
-    known.is_known = true;
-    for (std::uint64_t i = 0; i < constants.n_columns; ++i) {
-      known.columns.push_back({constants.columns[i]->name, is_nested(constants.columns[i]->type)});
-    }
-    return known;
-  }
+  if (constants.n_columns > 0) known = declared_columns(constants);
+  const bool asks_for_split = node.split.given() && names_splits(*use.component);
+  if (known.is_known && !asks_for_split) return known;
+
   Lease lease;
   lease.node = "dataset." + node.name;
   lease.seed = b.manifest.seed;
@@ -97,6 +127,13 @@ KnownColumns columns_of(Building& b, const DatasetNode& node, const Use& use) {
   };
   auto instance = Instance::create(*use.component, use.options, lease);
   if (!instance) return fail(instance.error());
+  if (asks_for_split) {
+    const auto splits = splits_of(*instance);
+    if (!splits) return fail(splits.error());
+    const std::size_t before = b.errors.size();
+    if (*splits) check_split(b, node, **splits);
+    if (known.is_known || b.errors.size() > before) return known;
+  }
   auto reader = DatasetReader::open(*instance, node.split.value);
   if (!reader) return fail(reader.error());
   if (reader->columns().empty()) {

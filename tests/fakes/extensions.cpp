@@ -1,4 +1,5 @@
 // Components with extensions: each kind's right ones, and others with one fault in an extension.
+#include <algorithm>
 #include <assay/sdk.hpp>
 #include <cstdint>
 #include <limits>
@@ -114,6 +115,16 @@ struct Rows : assay::Dataset {
   std::size_t place = 0;
 };
 
+/// Names a split twice.
+struct RowsTwice : Rows {
+  static constexpr assay::Info info{"fake/ext-rows-twice", "1.0.0", "Names a split twice"};
+  using Rows::Rows;
+  void splits(assay::Splits found) {
+    found("train", 1000);
+    found("train", 10);
+  }
+};
+
 /// The share of rows, which is 1, from the sum of ones.
 template <class T>
 struct Share : assay::Metric {
@@ -158,5 +169,5 @@ struct SumsNotWhole : assay::Metric {
 
 }  // namespace
 
-ASSAY_PLUGIN("fake/extensions", "1.0.0", "fake", "Apache-2.0", Check, Memory, Rows, Sums, SumsNan,
-             SumsFails, SumsNotWhole)
+ASSAY_PLUGIN("fake/extensions", "1.0.0", "fake", "Apache-2.0", Check, Memory, Rows, RowsTwice, Sums,
+             SumsNan, SumsFails, SumsNotWhole)

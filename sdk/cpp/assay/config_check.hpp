@@ -26,6 +26,8 @@ class Diagnostics {
 
   /// Keeps the manifest from running. `key`: the option, such as "kv.bits"; "" for all of them.
   void error(std::string_view key, std::string_view text) const { add(ASSAY_ERROR, key, text); }
+  /// What a function that reads the options throws, at the option it names.
+  void error(const Error& failure) const { error(failure.where(), failure.what()); }
   /// Is shown, and the manifest runs.
   void warn(std::string_view key, std::string_view text) const { add(ASSAY_WARN, key, text); }
 

@@ -54,7 +54,8 @@ struct DatasetRowsEntry {
     return wall(error, [&] {
       auto& dataset = *static_cast<Self*>(self);
       const Turn turn(dataset.calls, dataset.context.host_table(), "splits");
-      dataset.reader = 0;
+      // Naming splits may move the component; a stream that is open goes back to its place then.
+      if constexpr (!NamesSplits<const T>) dataset.reader = 0;
       dataset.component.splits(Splits(*sink));
     });
   }

@@ -101,6 +101,21 @@ struct Pairs : assay::Dataset {
   bool next(assay::Row&) { return false; }
 };
 
+/// Has the splits train and test.
+struct Halves : Pairs {
+  static constexpr assay::Info info{"acme/halves", "1.0.0", "Pairs in two halves", 0};
+  static constexpr assay::Option options[] = {assay::flag("broken", "false", "Cannot be made.")};
+  explicit Halves(assay::Context context) : Pairs(context) {
+    if (context.flag("broken")) {
+      throw assay::Error(ASSAY_UNAVAILABLE, "broken", "the halves are lost");
+    }
+  }
+  void splits(assay::Splits found) {
+    found("train", 2);
+    found("test", 1);
+  }
+};
+
 /// Its columns are the words of the file's first line.
 struct Lines : assay::Dataset {
   static constexpr assay::Info info{"acme/lines", "1.0.0", "Columns as the file says", 0};
@@ -246,7 +261,8 @@ const assay_plugin& acme() {
 }
 
 const assay_plugin& acme_too() {
-  static constexpr assay_plugin plugin = plugin_of<AccuracyToo, Overlap, Checks>("acme/too");
+  static constexpr assay_plugin plugin =
+      plugin_of<AccuracyToo, Overlap, Checks, Halves>("acme/too");
   return plugin;
 }
 

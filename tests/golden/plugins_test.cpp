@@ -130,7 +130,9 @@ TEST_P(KeptPlugin, ScoresAndGenerates) {
   EXPECT_EQ(model.vocab, 4U);
   EXPECT_EQ(model.bos, -1);
   EXPECT_EQ(model.struct_size, sizeof model);
-  if (plugin_.abi_minor < ASSAY_ABI_MINOR) EXPECT_TRUE(is_spoilt(model));
+  if (plugin_.abi_minor < ASSAY_ABI_MINOR) {
+    EXPECT_TRUE(is_spoilt(model));
+  }
 
   const std::int32_t tokens[] = {3, 0, 1};
   assay_sampling sampling{};

@@ -16,6 +16,7 @@
 #include <iterator>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/support/open_plugin.hpp"
@@ -130,7 +131,7 @@ TEST_P(KeptPlugin, ScoresAndGenerates) {
   EXPECT_EQ(model.vocab, 4U);
   EXPECT_EQ(model.bos, -1);
   EXPECT_EQ(model.struct_size, sizeof model);
-  if (plugin_.abi_minor < ASSAY_ABI_MINOR) {
+  if (std::cmp_less(plugin_.abi_minor, ASSAY_ABI_MINOR)) {
     EXPECT_TRUE(is_spoilt(model));
   }
 

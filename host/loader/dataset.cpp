@@ -158,10 +158,9 @@ Result<std::optional<std::vector<DatasetSplit>>> splits_of(Instance& instance) {
   if (table == nullptr) return std::optional<std::vector<DatasetSplit>>();
   SplitList list;
   const assay_split_sink sink{sizeof sink, 0, &list, SplitList::take};
-  assay_error error{};
-  error.struct_size = sizeof error;
-  const assay_status status = table->splits(instance.self(), &sink, &error);
-  if (status != ASSAY_OK) return failure_from(instance.component(), status, error);
+  auto asked = instance.call(
+      "splits", [&](assay_error* error) { return table->splits(instance.self(), &sink, error); });
+  if (!asked) return std::move(asked).error();
   if (!list.fault.empty()) {
     return failed(instance.component(), ASSAY_INTERNAL, "misbehaviour: " + list.fault);
   }

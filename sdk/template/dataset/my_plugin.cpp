@@ -1,4 +1,7 @@
-// Sums of two numbers, as questions. Copy this folder, rename it, and write your own next().
+// Sums of two numbers, as questions. Write your own next(). In a manifest:
+//   [dataset.sums]
+//   use     = "my-vendor/my-plugin"
+//   largest = 3
 #include <assay/sdk.hpp>
 #include <cstdint>
 #include <string>
@@ -6,15 +9,15 @@
 
 namespace {
 
-struct Numbers : assay::Dataset {
-  static constexpr assay::Info info{"acme/numbers", "1.0.0", "Sums of two numbers",
+struct MyPlugin : assay::Dataset {
+  static constexpr assay::Info info{"my-vendor/my-plugin", "1.0.0", "Sums of two numbers",
                                     ASSAY_CAP_DETERMINISTIC};
   static constexpr assay::Option options[] = {
       assay::integer("largest", "9", "The largest summand.").in(0, 1000)};
   static constexpr assay::Column columns[] = {{ASSAY_TEXT, "question", "such as 1+2="},
                                               {ASSAY_INT, "sum", "the answer"}};
 
-  explicit Numbers(assay::Context context) : largest(context.integer("largest")) {}
+  explicit MyPlugin(assay::Context context) : largest(context.integer("largest")) {}
 
   void rewind(std::string_view split) {
     if (!split.empty()) {
@@ -40,4 +43,4 @@ struct Numbers : assay::Dataset {
 
 }  // namespace
 
-ASSAY_PLUGIN("acme/numbers", "1.0.0", "Acme", "Apache-2.0", Numbers)
+ASSAY_PLUGIN("my-vendor/my-plugin", "1.0.0", "my-vendor", "Proprietary", MyPlugin)

@@ -7,7 +7,7 @@
 
 namespace check = assay::check;
 
-TEST(Numbers, GiveEverySumOnce) {
+TEST(MyPlugin, GivesEverySumOnce) {
   check::FakeHost host;
   const check::Created dataset(*assay_plugin_v1.components[0], host,
                                {{"largest", std::int64_t{1}}});
@@ -25,7 +25,7 @@ TEST(Numbers, GiveEverySumOnce) {
   EXPECT_FALSE(assay::read_batch(stream, "numbers"));
 }
 
-TEST(Numbers, HaveNoSplits) {
+TEST(MyPlugin, HasNoSplits) {
   check::FakeHost host;
   const check::Created dataset(*assay_plugin_v1.components[0], host,
                                {{"largest", std::int64_t{1}}});

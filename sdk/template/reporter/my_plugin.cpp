@@ -1,16 +1,19 @@
-// The run document as a file, as it is. Copy this folder, rename it, and write your own write().
+// The run document as a file, as it is. Write your own write(). In a manifest:
+//   [[report]]
+//   use  = "my-vendor/my-plugin"
+//   file = "report.json"
 #include <assay/sdk.hpp>
 #include <fstream>
 #include <string>
 
 namespace {
 
-struct Document : assay::Reporter {
-  static constexpr assay::Info info{"acme/document", "1.0.0", "The run document as JSON"};
+struct MyPlugin : assay::Reporter {
+  static constexpr assay::Info info{"my-vendor/my-plugin", "1.0.0", "The run document as JSON"};
   static constexpr assay::Option options[] = {
       assay::path_out("file", "\"report.json\"", "Where to write.")};
 
-  explicit Document(assay::Context context) : file(context.text("file")) {}
+  explicit MyPlugin(assay::Context context) : file(context.text("file")) {}
 
   void write(const assay::Report& report) {
     std::ofstream out(file);
@@ -24,4 +27,4 @@ struct Document : assay::Reporter {
 
 }  // namespace
 
-ASSAY_PLUGIN("acme/document", "1.0.0", "Acme", "Apache-2.0", Document)
+ASSAY_PLUGIN("my-vendor/my-plugin", "1.0.0", "my-vendor", "Proprietary", MyPlugin)

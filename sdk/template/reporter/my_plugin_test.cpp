@@ -7,8 +7,8 @@
 
 namespace check = assay::check;
 
-TEST(Document, IsWrittenAsItIs) {
-  const std::string file = testing::TempDir() + "/acme-document.json";
+TEST(MyPlugin, WritesTheDocumentAsItIs) {
+  const std::string file = testing::TempDir() + "/my-plugin-report.json";
   check::FakeHost host;
   const check::Created reporter(*assay_plugin_v1.components[0], host, {{"file", file}});
   ASSERT_EQ(reporter.status(), ASSAY_OK);
@@ -20,7 +20,7 @@ TEST(Document, IsWrittenAsItIs) {
   EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}), "{}\n");
 }
 
-TEST(Document, SaysWhereItCannotBeWritten) {
+TEST(MyPlugin, SaysWhatItCannotWrite) {
   check::FakeHost host;
   const check::Created reporter(*assay_plugin_v1.components[0], host,
                                 {{"file", std::string("/nowhere/report.json")}});

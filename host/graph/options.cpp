@@ -373,6 +373,9 @@ class Options {
       name.remove_prefix(level.pattern.size());
       if (name.find("[]") != std::string_view::npos || to.contains(std::string(name))) continue;
       if (!is_simulated_ && std::string_view(option->name).starts_with(kSimulate)) continue;
+      // A newer plugin's option of a type that is not known here: what this side does not know, it
+      // does not see.
+      if (option->fallback != nullptr && option->type > ASSAY_MODEL) continue;
       if (option->fallback != nullptr) {
         fill_in(*option, std::string(name), level, to);
       } else if (is_required(*option)) {

@@ -158,10 +158,9 @@ Result<std::optional<std::vector<DatasetSplit>>> splits_of(Instance& instance) {
   if (table == nullptr) return std::optional<std::vector<DatasetSplit>>();
   SplitList list;
   const assay_split_sink sink{sizeof sink, 0, &list, SplitList::take};
-  assay_error error{};
-  error.struct_size = sizeof error;
-  const assay_status status = table->splits(instance.self(), &sink, &error);
-  if (status != ASSAY_OK) return failure_from(instance.component(), status, error);
+  auto asked = instance.call(
+      "splits", [&](assay_error* error) { return table->splits(instance.self(), &sink, error); });
+  if (!asked) return std::move(asked).error();
   if (!list.fault.empty()) {
     return failed(instance.component(), ASSAY_INTERNAL, "misbehaviour: " + list.fault);
   }
@@ -173,6 +172,7 @@ struct __attribute__((visibility("hidden"))) DatasetReader::State {
   explicit State(const Component& of) : component(of) {}
 
   Component component;
+  const Instance* owner = nullptr;
   Stream stream;
   Schema schema;
   std::vector<DatasetColumn> columns;
@@ -187,17 +187,16 @@ struct __attribute__((visibility("hidden"))) DatasetReader::State {
   Result<void> open(Instance& instance, const std::string& split);
   Result<void> take(Instance& instance, const std::string& split,
                     std::span<const std::uint64_t> rows);
-  Result<void> begin(const char* call, assay_status status, const assay_error& error);
+  Result<void> begin(Instance& instance, const char* call, Result<void> opened);
   Result<bool> read_batch();
   Result<std::optional<Json>> next();
 };
 
 Result<void> DatasetReader::State::open(Instance& instance, const std::string& split) {
-  assay_error error{};
-  error.struct_size = sizeof error;
-  const assay_status status = instance.api<assay_dataset_v1>().open(
-      instance.self(), {split.data(), split.size()}, stream.out(), &error);
-  return begin("open", status, error);
+  return begin(instance, "open", instance.call("open", [&](assay_error* error) {
+    return instance.api<assay_dataset_v1>().open(instance.self(), {split.data(), split.size()},
+                                                 stream.out(), error);
+  }));
 }
 
 Result<void> DatasetReader::State::take(Instance& instance, const std::string& split,
@@ -207,28 +206,30 @@ Result<void> DatasetReader::State::take(Instance& instance, const std::string& s
       table->take == nullptr) {
     return failed(component, ASSAY_UNIMPLEMENTED, "its rows can only be read one after the other");
   }
-  assay_error error{};
-  error.struct_size = sizeof error;
-  const assay_status status = table->take(instance.self(), {split.data(), split.size()},
-                                          rows.data(), rows.size(), stream.out(), &error);
-  return begin("take", status, error);
+  return begin(instance, "take", instance.call("take", [&](assay_error* error) {
+    return table->take(instance.self(), {split.data(), split.size()}, rows.data(), rows.size(),
+                       stream.out(), error);
+  }));
 }
 
 /// Reads the schema of a stream that the component was asked for.
-Result<void> DatasetReader::State::begin(const char* call, assay_status status,
-                                         const assay_error& error) {
-  if (status != ASSAY_OK) {
+Result<void> DatasetReader::State::begin(Instance& instance, const char* call,
+                                         Result<void> opened) {
+  owner = &instance;
+  if (!opened) {
     // On failure the out-struct is the plugin's affair: not ours to release.
     stream.take();
-    return failure_from(component, status, error);
+    return opened;
   }
   if (!stream || stream->get_schema == nullptr || stream->get_next == nullptr) {
     return failed(component, ASSAY_INTERNAL,
                   "misbehaviour: " + std::string(call) + " answered OK and gave no stream");
   }
-  if (const int code = stream->get_schema(stream.get(), schema.out()); code != 0) {
-    return failed(component, stream_error(*stream, code, ""));
-  }
+  int code = 0;
+  auto read =
+      instance.watch("get_schema", [&] { code = stream->get_schema(stream.get(), schema.out()); });
+  if (!read) return read;
+  if (code != 0) return failed(component, stream_error(*stream, code, ""));
   if (const auto fault = profile_error(*schema)) {
     return failed(component, ASSAY_FAILED_PRECONDITION, *fault);
   }
@@ -244,9 +245,11 @@ Result<bool> DatasetReader::State::read_batch() {
   do {
     views.clear();
     next_row = 0;
-    if (const int code = stream->get_next(stream.get(), batch.out()); code != 0) {
-      return failed(component, stream_error(*stream, code, ""));
-    }
+    int code = 0;
+    const auto read =
+        owner->watch("get_next", [&] { code = stream->get_next(stream.get(), batch.out()); });
+    if (!read) return read.error();
+    if (code != 0) return failed(component, stream_error(*stream, code, ""));
     if (!batch) return false;
     if (const auto fault = batch_error(*schema, *batch)) {
       return failed(component, ASSAY_INVALID_ARGUMENT, *fault);

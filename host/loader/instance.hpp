@@ -102,6 +102,16 @@ class Instance {
   /// Its process, where it has one of its own, else NULL.
   Remote* remote() const;
 
+  /// Runs a function of the instance and makes a Failure of what it reports. In this process the
+  /// function must not throw, and must leave the process as it found it: what it changed is put
+  /// back, and is a failure of its own.
+  ///
+  /// Threads  as the function
+  Result<void> call(const char* function,
+                    const std::function<assay_status(assay_error*)>& body) const;
+  /// The same for a function that reports in a way of its own.
+  Result<void> watch(const char* function, const std::function<void()>& body) const;
+
   /// What a backend would need for the job; ASSAY_UNIMPLEMENTED where it cannot tell.
   static Result<assay_resources> estimate(const Component& component, const Json& options,
                                           const Lease& lease, const assay_job& job);

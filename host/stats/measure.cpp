@@ -253,12 +253,10 @@ Result<void> update(Instance& instance, const std::vector<const RowColumnData*>&
     builder.end_struct();
   }
   const Array array(builder.finish());
-  assay_error error{};
-  error.struct_size = sizeof(error);
-  const assay_status status = instance.api<assay_metric_v1>().update(
-      instance.self(), schema.get(), array.get(), &values.table(), &error);
-  if (status != ASSAY_OK) return failure_from(instance.component(), status, error);
-  return {};
+  return instance.call("update", [&](assay_error* error) {
+    return instance.api<assay_metric_v1>().update(instance.self(), schema.get(), array.get(),
+                                                  &values.table(), error);
+  });
 }
 
 /// Rows of one jackknife block out of `rows`, the others kept.
@@ -313,11 +311,10 @@ Result<LeftOut> without_each(const Instance& instance, const Sums& sums,
         part[i * n_terms + k] = whole[k] - terms[k][first + i];
       }
     }
-    assay_error error{};
-    error.struct_size = sizeof(error);
-    const assay_status status =
-        sums.table->totals(instance.self(), part.data(), items.data(), n, out.data(), &error);
-    if (status != ASSAY_OK) return failure_from(instance.component(), status, error);
+    const auto given = instance.call("totals", [&](assay_error* error) {
+      return sums.table->totals(instance.self(), part.data(), items.data(), n, out.data(), error);
+    });
+    if (!given) return given.error();
     for (std::size_t i = 0; i < n; ++i) {
       for (std::size_t k = 0; k < n_outputs; ++k) {
         left_out[k].push_back(out[i * n_outputs + k]);
@@ -350,11 +347,10 @@ Result<WithLeftOut> run_once(const MetricSpec& metric, const RowTable& table,
     values.begin_batch(first, part.size());
     if (auto ok = update(*instance, columns, part, values); !ok) return std::move(ok).error();
   }
-  assay_error error{};
-  error.struct_size = sizeof(error);
-  const assay_status status =
-      instance->api<assay_metric_v1>().finish(instance->self(), &values.table(), &error);
-  if (status != ASSAY_OK) return failure_from(instance->component(), status, error);
+  const auto finished = instance->call("finish", [&](assay_error* error) {
+    return instance->api<assay_metric_v1>().finish(instance->self(), &values.table(), error);
+  });
+  if (!finished) return finished.error();
   auto measured = values.finish();
   if (!measured) return std::move(measured).error();
   WithLeftOut result{*std::move(measured), {}};

@@ -20,6 +20,8 @@
 #include <system_error>
 #include <utility>
 
+#include "host/worker/descriptor.hpp"
+
 namespace assay::host {
 namespace {
 
@@ -99,19 +101,6 @@ bool is_hung_up(int socket) {
   pollfd ready{socket, 0, 0};
   return ::poll(&ready, 1, 0) > 0 && (ready.revents & (POLLHUP | POLLERR)) != 0;
 }
-
-/// A descriptor closed at the end, where there is one.
-struct Descriptor {
-  int number = -1;
-
-  explicit Descriptor(int taken) : number(taken) {}
-  Descriptor(Descriptor&& other) noexcept : number(std::exchange(other.number, -1)) {}
-  Descriptor& operator=(Descriptor&&) = delete;
-  ~Descriptor() {
-    if (number >= 0) ::close(number);
-  }
-  int release() { return std::exchange(number, -1); }
-};
 
 /// `bytes` from `from` on of `head` followed by `body`.
 void copy_out(std::byte* to, std::string_view head, std::string_view body, std::uint64_t from,
@@ -340,7 +329,7 @@ Result<std::unique_ptr<Channel>> Channel::create(WorkerEnd& worker) {
   Descriptor socket(pair[0]);
   Descriptor worker_socket(pair[1]);
   Descriptor memory(::memfd_create("assay-line", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (memory.number < 0 || ::ftruncate(memory.number, static_cast<off_t>(kMappedBytes)) != 0 ||
+  if (!memory.is_open() || ::ftruncate(memory.number, static_cast<off_t>(kMappedBytes)) != 0 ||
       ::fcntl(memory.number, F_ADD_SEALS, kSeals) != 0) {
     return cannot("no shared memory");
   }

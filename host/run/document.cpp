@@ -79,7 +79,8 @@ Json memory_of(const Graph& graph, const VariantOutcome& outcome) {
         most.kv_peak = larger(most.kv_peak, device.kv_peak);
         most.allocated_peak = larger(most.allocated_peak, device.allocated_peak);
         most.held_peak = larger(most.held_peak, device.held_peak);
-        Json entry{{"task", graph.tasks[task].name}};
+        Json entry = Json::object();
+        entry["task"] = graph.tasks[task].name;
         entry.update(peaks_of(device));
         tasks.push_back(std::move(entry));
       }
@@ -91,7 +92,9 @@ Json memory_of(const Graph& graph, const VariantOutcome& outcome) {
     entry["tasks"] = std::move(tasks);
     devices.push_back(std::move(entry));
   }
-  return {{"devices", std::move(devices)}};
+  Json memory = Json::object();
+  memory["devices"] = std::move(devices);
+  return memory;
 }
 
 Json variant_entry(const Graph& graph, const RunState& state, std::size_t model) {

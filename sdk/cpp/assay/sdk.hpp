@@ -5,10 +5,12 @@
 
 #include <assay/arrow.hpp>
 #include <assay/backend.hpp>
+#include <assay/config_check.hpp>
 #include <assay/context.hpp>
 #include <assay/dataset.hpp>
 #include <assay/declare.hpp>
 #include <assay/error.hpp>
+#include <assay/extension.hpp>
 #include <assay/file.hpp>
 #include <assay/metric.hpp>
 #include <assay/plugin.hpp>

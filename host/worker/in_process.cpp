@@ -22,8 +22,23 @@ class InProcess final : public Session {
     return info;
   }
 
-  Result<Tokenizer> tokenizer() override { return tokenizer_of(instance_, info_, model_dir_); }
-  Result<ChatTemplate> chat_template() override { return chat_template_of(instance_, model_dir_); }
+  Result<const Tokenizer*> tokenizer() override {
+    if (!tokenizer_) {
+      auto opened = tokenizer_of(instance_, info_, model_dir_);
+      if (!opened) return std::move(opened).error();
+      tokenizer_ = std::move(*opened);
+    }
+    return &*tokenizer_;
+  }
+
+  Result<const ChatTemplate*> chat_template() override {
+    if (!chat_template_) {
+      auto opened = chat_template_of(instance_, model_dir_);
+      if (!opened) return std::move(opened).error();
+      chat_template_ = std::move(*opened);
+    }
+    return &*chat_template_;
+  }
 
   Result<void> score(std::span<const ScoreRequest> requests, const ScoreSink& sink) override {
     return score_here(instance_, requests, sink);
@@ -31,12 +46,9 @@ class InProcess final : public Session {
 
   Result<void> generate(std::span<const GenerateRequest> requests, const Decoding& decoding,
                         const GenerationSink& sink) override {
-    if (!tokenizer_) {
-      auto opened = tokenizer();
-      if (!opened) return std::move(opened).error();
-      tokenizer_ = std::move(*opened);
-    }
-    return generate_here(instance_, requests, decoding, *tokenizer_, sink);
+    auto decoder = tokenizer();
+    if (!decoder) return std::move(decoder).error();
+    return generate_here(instance_, requests, decoding, **decoder, sink);
   }
 
   Result<void> score_texts(std::span<const TextScoreRequest> requests,
@@ -53,7 +65,8 @@ class InProcess final : public Session {
   Instance instance_;
   std::string model_dir_;
   ModelInfo info_;
-  std::optional<Tokenizer> tokenizer_;  // of answers; made when first needed
+  std::optional<Tokenizer> tokenizer_;  // these two: made when first asked for
+  std::optional<ChatTemplate> chat_template_;
 };
 
 Result<void> check_budget(const ModelSpec& model, const Lease& lease) {
@@ -75,10 +88,9 @@ Result<std::unique_ptr<Session>> open_in_process(const ModelSpec& model, std::ui
                                                  const std::atomic<bool>& cancelled) {
   const Component& component = *model.backend.component;
   const auto* api = static_cast<const assay_backend_v1*>(component.constants->api);
-  if (api->run == nullptr || job_of(component, "", 0).want == 0) {
+  if ((api->run == nullptr && !is_text_only(component)) || job_of(component, "", 0).want == 0) {
     return Failure{ASSAY_UNIMPLEMENTED, std::string(component.id()) +
-                                            " neither scores nor generates tokens; use another "
-                                            "backend"};
+                                            " neither scores nor generates; use another backend"};
   }
   Lease lease;
   lease.node = "model." + model.name;

@@ -122,9 +122,8 @@ TEST(GenerateRequest, CutsThePromptToWhatTheContextLeaves) {
   const TaskSpec task = asking(Protocol::kGenerate);
   PreparedItem item = only(task, {{"q", std::string(200, 'x')}, {"a", "y"}});
   const auto prompt = item.spans[0].tokens;
-  const auto request = generate_request_of(item, task, 40, 9);
+  const auto request = generate_request_of(item, task, 40);
   ASSERT_TRUE(request);
-  EXPECT_EQ(request->id, 9u);
   EXPECT_EQ(request->tokens, std::vector<std::int32_t>(prompt.end() - 24, prompt.end()));
   EXPECT_EQ(item.row.at("truncated_tokens"), prompt.size() - 24);
 }
@@ -132,7 +131,7 @@ TEST(GenerateRequest, CutsThePromptToWhatTheContextLeaves) {
 TEST(GenerateRequest, WhereNothingFitsTheItemSaysSo) {
   const TaskSpec task = asking(Protocol::kGenerate);
   PreparedItem item = only(task, {{"q", "x"}, {"a", "y"}});
-  EXPECT_FALSE(generate_request_of(item, task, 16, 0));
+  EXPECT_FALSE(generate_request_of(item, task, 16));
   EXPECT_EQ(item.status, "too_long");
 }
 
@@ -140,7 +139,7 @@ TEST(GenerateRequest, SeedsFollowTheRecordAndTheTaskAndNotTheOrder) {
   TaskSpec task = asking(Protocol::kGenerate);
   const Json a{{"q", "x"}, {"a", "1"}}, b{{"q", "y"}, {"a", "2"}};
   auto forth = prepare_all(task, {a, b}), back = prepare_all(task, {b, a});
-  const auto seed = [&](PreparedItem& item) { return generate_request_of(item, task, 0, 0)->seed; };
+  const auto seed = [&](PreparedItem& item) { return generate_request_of(item, task, 0)->seed; };
   EXPECT_EQ(seed((*forth)[0]), seed((*back)[1]));
   EXPECT_NE(seed((*forth)[0]), seed((*forth)[1]));
   const std::uint64_t before = seed((*forth)[0]);

@@ -60,10 +60,10 @@ void check_model_path(Building& b, const ModelNode& node, const Component* backe
 void wire_model(Building& b, const ModelNode& node) {
   ModelSpec spec;
   spec.name = node.name;
-  spec.backend =
-      use_component(b, node.backend, ASSAY_BACKEND, node.options, "model." + node.name, node.place,
-                    {"backend", "path", "device", "threads", "isolation", "memory_budget",
-                     "simulate", "timeout"});
+  spec.backend = use_component(
+      b, node.backend, ASSAY_BACKEND, node.options, "model." + node.name, node.place,
+      {"backend", "path", "device", "threads", "isolation", "memory_budget", "simulate", "timeout"},
+      node.isolation.value == Isolated::kWorker);
   spec.path = node.path.value;
   spec.device = device_of(node.device.value);
   spec.threads = node.threads.value;
@@ -185,6 +185,29 @@ void wire_reports(Building& b) {
   }
 }
 
+/// What the component says of options that are valid one by one, at their places.
+void check_config(Building& b, const Component& component, const Json& options, const Table& given,
+                  const OptionOwner& owner, bool in_worker) {
+  Lease lease;
+  lease.node = owner.name;
+  lease.seed = b.manifest.seed;
+  lease.in_worker = in_worker;
+  const auto complaints = Instance::check(component, options, lease);
+  if (!complaints) {
+    b.error(owner.place,
+            owner.name + ": the options cannot be checked: " + complaints.error().text);
+    return;
+  }
+  for (const ConfigComplaint& complaint : *complaints) {
+    const std::optional<Place> place = place_of_option(given, complaint.key);
+    Diagnostic said{place.value_or(owner.place),
+                    place ? complaint.text : owner.name + ": " + complaint.text,
+                    {},
+                    complaint.is_error ? Severity::kError : Severity::kWarning};
+    (complaint.is_error ? b.errors : b.warnings).push_back(std::move(said));
+  }
+}
+
 void require_nodes(Building& b) {
   if (b.manifest.models.empty()) {
     b.error({}, "the manifest has no model", "write [model.base] with backend and path");
@@ -224,13 +247,15 @@ const Component* find_component(Building& b, const Located<std::string>& use, as
 
 Use use_component(Building& b, const Located<std::string>& use, assay_kind kind,
                   const Table& options, const std::string& node, const Place& place,
-                  std::vector<std::string> host_keys) {
+                  std::vector<std::string> host_keys, bool in_worker) {
   Use made;
   const Component* component = find_component(b, use, kind);
   if (component == nullptr) return made;
   const OptionOwner owner{node, place, std::move(host_keys), b.manifest.sources, b.models};
   const std::size_t before = b.errors.size();
   made.options = check_options(*component, options, owner, b.errors);
+  if (b.errors.size() == before)
+    check_config(b, *component, made.options, options, owner, in_worker);
   if (b.errors.size() == before) made.component = component;
   return made;
 }
@@ -251,7 +276,7 @@ BuiltGraph build_graph(const ParsedManifest& parsed, const Registry& registry) {
   built.errors = parsed.errors;
   if (!parsed.is_whole) return built;
   const Manifest& manifest = parsed.manifest;
-  Building b{manifest, registry, built.graph, built.errors};
+  Building b{manifest, registry, built.graph, built.errors, built.warnings};
   b.models = names_of(manifest.models);
   b.datasets = names_of(manifest.datasets);
   b.tasks = names_of(manifest.tasks);
@@ -265,6 +290,7 @@ BuiltGraph build_graph(const ParsedManifest& parsed, const Registry& registry) {
   wire_gates(b);
   wire_reports(b);
   put_in_file_order(built.errors);
+  put_in_file_order(built.warnings);
   if (built.errors.empty()) built.graph.effective = effective_manifest(manifest, built.graph);
   return built;
 }

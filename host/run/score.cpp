@@ -202,6 +202,15 @@ struct Scoring::Unit {
     to.push_back(std::move(request));
   }
 
+  /// The first of the items that failed with the call, as the others of it were answered before.
+  std::vector<std::uint64_t> open_items() const {
+    std::vector<std::uint64_t> items;
+    for (const Slot& slot : slots) {
+      if (slot.failure && items.size() < kMaxItemFailures) items.push_back(slot.item.index);
+    }
+    return items;
+  }
+
   // Whether this was the last open request of its item.
   bool take(std::uint64_t id, Result<Score> score) {
     const Owner& owner = owners.at(id);
@@ -452,6 +461,7 @@ Result<TaskOutcome> Scoring::task(std::size_t index, Variant& variant) {
     auto ran = unit.run(progress);
     if (!ran && ran.error().code != ASSAY_CANCELLED) {
       note(model, spec.name, ran.error());
+      failures_.back().items_in_flight = unit.open_items();
       outcome.status = Status::kFailed;
     }
 

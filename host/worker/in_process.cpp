@@ -6,6 +6,8 @@
 
 #include "host/loader/instance.hpp"
 #include "host/worker/answers.hpp"
+#include "host/worker/far_answers.hpp"
+#include "host/worker/remote.hpp"
 #include "host/worker/session.hpp"
 
 namespace assay::host {
@@ -46,6 +48,9 @@ class InProcess final : public Session {
 
   Result<void> generate(std::span<const GenerateRequest> requests, const Decoding& decoding,
                         const GenerationSink& sink) override {
+    if (Remote* remote = instance_.remote()) {
+      return generate_there(worker_of(*remote), instance_.component(), requests, decoding, sink);
+    }
     auto decoder = tokenizer();
     if (!decoder) return std::move(decoder).error();
     return generate_here(instance_, requests, decoding, **decoder, sink);
@@ -58,6 +63,10 @@ class InProcess final : public Session {
 
   Result<void> generate_texts(std::span<const TextGenerateRequest> requests,
                               const Decoding& decoding, const GenerationSink& sink) override {
+    if (Remote* remote = instance_.remote()) {
+      return generate_texts_there(worker_of(*remote), instance_.component(), requests, decoding,
+                                  sink);
+    }
     return generate_texts_here(instance_, requests, decoding, sink);
   }
 
@@ -100,6 +109,8 @@ Result<std::unique_ptr<Session>> open_in_process(const ModelSpec& model, std::ui
   lease.device = model.device;
   lease.seed = seed;
   lease.cancelled = &cancelled;
+  lease.in_worker = model.isolation == Isolated::kWorker;
+  lease.timeout_seconds = model.timeout_seconds;
   if (auto fits = check_budget(model, lease); !fits) return std::move(fits).error();
   auto instance = Instance::create(component, model.backend.options, lease);
   if (!instance) return std::move(instance).error();

@@ -4,12 +4,18 @@
 
 #include <array>
 #include <assay/backend.hpp>
+#include <assay/backend_memory.hpp>
 #include <assay/config_check.hpp>
 #include <assay/dataset.hpp>
+#include <assay/dataset_rows.hpp>
 #include <assay/extension.hpp>
 #include <assay/metric.hpp>
+#include <assay/metric_sums.hpp>
 #include <assay/namespace.hpp>
 #include <assay/reporter.hpp>
+#include <assay/template.hpp>
+#include <assay/text_backend.hpp>
+#include <assay/tokenizer.hpp>
 #include <cstdint>
 #include <type_traits>
 
@@ -74,14 +80,20 @@ constexpr auto data_or_null(const Pointers& pointers) {
 
 // The extensions of the ABI, one line for each: it is listed where the component has its members.
 template <class T>
-using BackendExtensions = Extensions<T,  //
-                                     ConfigCheckEntry<T>>;
+using BackendExtensions = Extensions<T,                         //
+                                     ConfigCheckEntry<T>,       //
+                                     BackendMemoryEntry<T>,     //
+                                     BackendTokenizerEntry<T>,  //
+                                     BackendTemplateEntry<T>,   //
+                                     BackendTextEntry<T>>;
 template <class T>
-using DatasetExtensions = Extensions<T,  //
-                                     ConfigCheckEntry<T>>;
+using DatasetExtensions = Extensions<T,                    //
+                                     ConfigCheckEntry<T>,  //
+                                     DatasetRowsEntry<T>>;
 template <class T>
-using MetricExtensions = Extensions<T,  //
-                                    ConfigCheckEntry<T>>;
+using MetricExtensions = Extensions<T,                    //
+                                    ConfigCheckEntry<T>,  //
+                                    MetricSumsEntry<T>>;
 template <class T>
 using ReporterExtensions = Extensions<T,  //
                                       ConfigCheckEntry<T>>;
@@ -93,7 +105,6 @@ struct ComponentOf {
   static constexpr auto kOptions = options_of<T>();
   static constexpr auto kColumns = columns_of<T>();
   static constexpr auto kOutputs = outputs_of<T>();
-
   static constexpr auto kExtensions = Listed::list();
 
   static constexpr assay_component kComponent{sizeof(assay_component),

@@ -5,10 +5,12 @@
 #include <assay/abi.h>
 #include <assay/ext.h>
 
+#include <algorithm>
 #include <array>
 #include <assay/backend.hpp>
 #include <assay/error.hpp>
 #include <assay/namespace.hpp>
+#include <concepts>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -62,9 +64,9 @@ template <class T>
 struct BackendTemplateEntry {
   static constexpr bool kIsOffered =
       requires(const T& backend, const std::vector<Message>& chat, std::string_view variables) {
-        { backend.render(chat, variables, std::uint32_t{}) } -> std::convertible_to<std::string>;
-        { backend.template_fingerprint() } -> std::convertible_to<Fingerprint>;
-      };
+    { backend.render(chat, variables, std::uint32_t{}) } -> std::convertible_to<std::string>;
+    { backend.template_fingerprint() } -> std::convertible_to<Fingerprint>;
+  };
   static constexpr const char* kId = ASSAY_BACKEND_TEMPLATE_1;
 
   static assay_status render(void* self, const assay_messages* chat, assay_str variables,

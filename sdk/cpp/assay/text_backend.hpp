@@ -78,20 +78,12 @@ class TextResults {
 namespace detail {
 
 /// A backend with
-///   void score_text(const assay::TextRequest&, assay::TextResults);
-///   void generate_text(const assay::TextRequest&, assay::TextResults);
+///   void score_text(const assay::TextRequest&, assay::TextResults&);
+///   void generate_text(const assay::TextRequest&, assay::TextResults&);
 /// either, or both.
 template <class T>
 struct BackendTextEntry {
-  static constexpr bool kScores =
-      requires(T& backend, const TextRequest& request, TextResults results) {
-        backend.score_text(request, results);
-      };
-  static constexpr bool kGenerates =
-      requires(T& backend, const TextRequest& request, TextResults results) {
-        backend.generate_text(request, results);
-      };
-  static constexpr bool kIsOffered = kScores || kGenerates;
+  static constexpr bool kIsOffered = ScoresTexts<T> || GeneratesTexts<T>;
   static constexpr const char* kId = ASSAY_BACKEND_TEXT_1;
 
   static assay_status run(void* self, const assay_text_batch* batch, const assay_text_sink* sink,
@@ -113,17 +105,18 @@ struct BackendTextEntry {
     failure.struct_size = sizeof failure;
     const assay_status status = wall(&failure, [&] {
       backend.context.checkpoint();
-      dispatch(backend.component, TextRequest(request), TextResults(sink, request.id, usage));
+      TextResults results(sink, request.id, usage);
+      dispatch(backend.component, TextRequest(request), results);
     });
     if (status == ASSAY_OK) return sink.done(sink.ctx, request.id, nullptr, &usage);
     sink.done(sink.ctx, request.id, &failure, nullptr);
   }
 
-  static void dispatch(T& component, const TextRequest& request, TextResults results) {
-    if constexpr (kScores) {
+  static void dispatch(T& component, const TextRequest& request, TextResults& results) {
+    if constexpr (ScoresTexts<T>) {
       if (request.kind == ASSAY_REQ_SCORE) return component.score_text(request, results);
     }
-    if constexpr (kGenerates) {
+    if constexpr (GeneratesTexts<T>) {
       if (request.kind == ASSAY_REQ_GENERATE) return component.generate_text(request, results);
     }
     throw Error(ASSAY_UNIMPLEMENTED, "kind",

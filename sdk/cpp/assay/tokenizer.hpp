@@ -30,11 +30,11 @@ template <class T>
 struct BackendTokenizerEntry {
   static constexpr bool kIsOffered =
       requires(const T& backend, std::span<const std::int32_t> tokens, std::string_view text) {
-        { backend.encode(text, std::uint32_t{}) } -> std::convertible_to<std::vector<std::int32_t>>;
-        { backend.decode(tokens, std::uint32_t{}) } -> std::convertible_to<std::string>;
-        { backend.end_tokens() } -> std::convertible_to<std::vector<std::int32_t>>;
-        { backend.tokenizer_fingerprint() } -> std::convertible_to<Fingerprint>;
-      };
+    { backend.encode(text, std::uint32_t{}) } -> std::convertible_to<std::vector<std::int32_t>>;
+    { backend.decode(tokens, std::uint32_t{}) } -> std::convertible_to<std::string>;
+    { backend.end_tokens() } -> std::convertible_to<std::vector<std::int32_t>>;
+    { backend.tokenizer_fingerprint() } -> std::convertible_to<Fingerprint>;
+  };
   static constexpr const char* kId = ASSAY_BACKEND_TOKENIZER_1;
 
   static assay_status encode(void* self, assay_str text, std::uint32_t flags, std::int32_t* out,

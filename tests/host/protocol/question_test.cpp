@@ -118,6 +118,55 @@ TEST(RowHead, ARecordWithoutItsCategoryIsInAGroupOfItsOwn) {
   EXPECT_EQ(item.row.at("groups"), Json({{"kind", "(missing)"}, {"year", "2024"}}));
 }
 
+std::vector<PreparedItem> texts_of(const TaskSpec& task, Json record) {
+  std::vector<PreparedItem> items;
+  const auto done = prepare_texts(task, records_of({record}), records_of({record}),
+                                  [&](PreparedItem item) -> Result<void> {
+                                    items.push_back(prepared_from_bytes(to_bytes(item)));
+                                    return {};
+                                  });
+  EXPECT_TRUE(done) << done.error().text;
+  return items;
+}
+
+TEST(PrepareTexts, PromptsAreTheSameTextsAndNothingIsCountedInTokens) {
+  for (const Protocol protocol : {Protocol::kContinuation, Protocol::kGenerate}) {
+    const TaskSpec task = asking(protocol);
+    const Json record{{"q", "sum b a"}, {"a", "116"}};
+    const PreparedItem text = texts_of(task, record).at(0);
+    EXPECT_EQ(text.row.at("prompt_sha256"), only(task, record).row.at("prompt_sha256"));
+    EXPECT_EQ(text.row.at("target"), "116");
+    EXPECT_EQ(text.row.at("prompt_tokens"), nullptr);
+    EXPECT_TRUE(text.spans.empty());
+    ASSERT_EQ(text.texts.size(), 1u);
+    EXPECT_EQ(text.texts[0].prompt.prompt, "Q: sum b a\nA:");
+    EXPECT_EQ(text.texts[0].continuation, protocol == Protocol::kGenerate ? "" : " 116");
+  }
+}
+
+TEST(PrepareTexts, SpaceAtTheEndOfAPromptBelongsToWhatFollows) {
+  TaskSpec task = asking(Protocol::kContinuation);
+  task.prompt.prompts = {"{{ q }}: \n"};
+  task.prompt.delimiter = "";
+  const PreparedItem item = texts_of(task, {{"q", "x"}, {"a", "1"}}).at(0);
+  EXPECT_EQ(item.texts[0].prompt.prompt, "x:");
+  EXPECT_EQ(item.texts[0].continuation, " \n1");
+}
+
+TEST(PrepareTexts, AChatStaysTurns) {
+  TaskSpec task = asking(Protocol::kGenerate);
+  task.prompt.is_chat = true;
+  task.prompt.description = "Be short.";
+  const PreparedItem item = texts_of(task, {{"q", "x"}, {"a", "1"}}).at(0);
+  const auto& turns = item.texts[0].prompt.messages;
+  ASSERT_EQ(turns.size(), 2u);
+  EXPECT_EQ(turns[0].role + ": " + turns[0].text, "system: Be short.");
+  EXPECT_EQ(turns[1].role + ": " + turns[1].text, "user: Q: x\nA:");
+  const auto request = text_generate_request_of(item, task);
+  PreparedItem tokens = only(asking(Protocol::kGenerate), {{"q", "x"}, {"a", "1"}});
+  EXPECT_EQ(request->seed, generate_request_of(tokens, task, 0)->seed);
+}
+
 TEST(GenerateRequest, CutsThePromptToWhatTheContextLeaves) {
   const TaskSpec task = asking(Protocol::kGenerate);
   PreparedItem item = only(task, {{"q", std::string(200, 'x')}, {"a", "y"}});

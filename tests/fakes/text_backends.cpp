@@ -9,6 +9,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -159,7 +160,8 @@ struct OwnTokens : assay::Backend {
       }
     } else {
       for (const char c : text) {
-        const char stored = style == "lower" ? static_cast<char>(std::tolower(c)) : c;
+        const char stored =
+            style == "lower" ? static_cast<char>(std::tolower(static_cast<unsigned char>(c))) : c;
         if (style == "lower" && c == '\n') continue;
         tokens.push_back(kFirst + static_cast<unsigned char>(stored));
       }

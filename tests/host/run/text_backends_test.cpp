@@ -231,7 +231,7 @@ TEST_F(TextBackends, ABackendsOwnTokenizerServesEveryProtocol) {
       run(own("bytes") + own("words", "style = \"words\"\n") + own("lower", "style = \"lower\"\n") +
           task("answers", "generate", std::string(kAnswers) + "chat = true\n") +
           "[task.p]\nprotocol = \"perplexity\"\ndataset = \"sums\"\ntext = \"{{ q }} = {{ a }}\"\n"
-          "window = 8\nstride = 4\n");
+          "window = 8\nstride = 4\nmetrics = [\"assay/perplexity\"]\n");
   EXPECT_EQ(document.at("status"), "complete") << document.at("failures");
   const std::string abcd = "abcd" + std::string(60, '0');
   for (const Json& variant : document.at("variants")) {

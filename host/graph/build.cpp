@@ -34,8 +34,18 @@ assay_device device_of(const std::string& device) {
   return {2, std::stoi(device.substr(device.find(':') + 1))};
 }
 
-void check_model_path(Building& b, const ModelNode& node) {
-  if (!node.path.given()) return;
+/// Does the host read nothing of the model's directory?
+bool needs_no_path(const Component* backend) {
+  return backend != nullptr &&
+         (is_text_only(*backend) || offers(*backend, ASSAY_BACKEND_TOKENIZER_1));
+}
+
+void check_model_path(Building& b, const ModelNode& node, const Component* backend) {
+  if (!node.path.given()) {
+    if (needs_no_path(backend)) return;
+    return b.error(node.place, "model." + node.name + " lacks \"path\"",
+                   "path: the model's directory");
+  }
   std::error_code error;
   const std::string help = "input paths are relative to the manifest";
   if (!fs::exists(node.path.value, error)) {
@@ -61,7 +71,7 @@ void wire_model(Building& b, const ModelNode& node) {
   spec.isolation = node.isolation.value;
   spec.timeout_seconds = node.timeout_seconds.value;
   spec.is_simulated = find(node.options, "simulate") != nullptr;
-  check_model_path(b, node);
+  check_model_path(b, node, spec.backend.component);
   b.graph.models.push_back(std::move(spec));
 }
 

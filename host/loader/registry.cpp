@@ -1,5 +1,7 @@
 #include "host/loader/registry.hpp"
 
+#include <assay/ext.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <optional>
@@ -154,6 +156,19 @@ void Registry::take(Plugin plugin) {
       components_.push_back({&component, &kept});
     }
   }
+}
+
+bool offers(const Component& component, std::string_view extension) {
+  const assay_component& constants = *component.constants;
+  return std::any_of(
+      constants.extensions, constants.extensions + constants.n_extensions,
+      [extension](const assay_extension& offered) { return offered.id == extension; });
+}
+
+bool is_text_only(const Component& component) {
+  if (component.constants->kind != ASSAY_BACKEND) return false;
+  const auto& api = *static_cast<const assay_backend_v1*>(component.constants->api);
+  return api.run == nullptr && offers(component, ASSAY_BACKEND_TEXT_1);
 }
 
 const Component* Registry::find(std::string_view id, assay_kind kind) const {

@@ -39,6 +39,8 @@ Json simulated(const ModelSpec& model) {
   return method + rest;
 }
 
+Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+
 std::string_view status_of(const VariantOutcome* outcome) {
   return outcome == nullptr ? "pending" : to_string(outcome->status);
 }
@@ -97,15 +99,24 @@ Json memory_of(const Graph& graph, const VariantOutcome& outcome) {
   return memory;
 }
 
+/// What a reader of the figures has to know of the backend, or null.
+Json note_of(const Component& backend) {
+  if (!is_text_only(backend)) return nullptr;
+  return "tokenization not controlled: " + std::string(backend.id()) +
+         " takes texts, so where its tokens begin and what its context holds is not known";
+}
+
 Json variant_entry(const Graph& graph, const RunState& state, std::size_t model) {
   const ModelSpec& spec = graph.models[model];
   const VariantOutcome* outcome = outcome_of(state, model);
   Json entry{{"name", spec.name},
              {"backend", std::string(spec.backend.component->id())},
-             {"path", spec.path.string()},
+             {"path", text_or_null(spec.path.string())},
              {"simulated", simulated(spec)},
              {"status", status_of(outcome)},
-             {"is_baseline", graph.baseline == model}};
+             {"is_baseline", graph.baseline == model},
+             {"tokenization", tokenization_of(spec)},
+             {"note", note_of(*spec.backend.component)}};
   if (outcome == nullptr || !outcome->info) return entry;
   double score_seconds = 0;
   for (const auto& [task, done] : outcome->tasks) score_seconds += done.score_seconds;
@@ -113,9 +124,8 @@ Json variant_entry(const Graph& graph, const RunState& state, std::size_t model)
   entry["weight_bytes"] = outcome->info->weight_bytes;
   entry["vocab"] = outcome->info->vocab;
   entry["max_context"] = outcome->info->max_context;
-  entry["tokenizer_sha256"] = outcome->tokenizer_fingerprint;
-  entry["chat_template_sha256"] =
-      outcome->chat_fingerprint.empty() ? Json(nullptr) : Json(outcome->chat_fingerprint);
+  entry["tokenizer_sha256"] = text_or_null(outcome->tokenizer_fingerprint);
+  entry["chat_template_sha256"] = text_or_null(outcome->chat_fingerprint);
   entry["load_seconds"] = outcome->load_seconds;
   entry["score_seconds"] = score_seconds;
   entry["memory"] = memory_of(graph, *outcome);
@@ -191,6 +201,7 @@ Json counts_of(const Graph& graph, const RunState& state) {
                       {"empty", counts.empty},
                       {"failed", counts.failed},
                       {"boundary_differs", counts.boundary_differs},
+                      {"straddles", counts.straddles},
                       {"reached_max_new", counts.reached_max_new},
                       {"score_seconds", done.score_seconds}});
     }
@@ -302,6 +313,7 @@ Json document_of(const Graph& graph, const RunState& state) {
        {{"assay", ASSAY_VERSION},
         {"abi", std::to_string(ASSAY_ABI_MAJOR) + "." + std::to_string(ASSAY_ABI_MINOR)}}},
       {"host", {{"cpus", std::thread::hardware_concurrency()}}},
+      {"request_order_seed", state.request_order_seed},
       {"manifest", graph.effective},
       {"components", components_of(graph)},
       {"variants", std::move(variants)},

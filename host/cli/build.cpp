@@ -3,9 +3,23 @@
 #include <cstdio>
 #include <utility>
 
+#include "host/loader/lock.hpp"
+#include "host/loader/scan.hpp"
 #include "host/log/log.hpp"
 
 namespace assay::host {
+
+std::optional<Registry> find_plugins(const Arguments& arguments) {
+  auto lock = read_lock(lock_path());
+  if (!lock) {
+    log(LogLevel::kError, lock.error().text);
+    return std::nullopt;
+  }
+  ScanSettings settings;
+  settings.cache = scan_cache_folder();
+  settings.lock = &*lock;
+  return Registry::scan(plugin_search_path(arguments.plugin_dirs), settings);
+}
 
 std::optional<Built> build(const Arguments& arguments) {
   auto parsed = read_manifest(arguments.manifest);
@@ -13,9 +27,10 @@ std::optional<Built> build(const Arguments& arguments) {
     log(LogLevel::kError, parsed.error().text);
     return std::nullopt;
   }
-  Registry registry = Registry::scan(plugin_search_path(arguments.plugin_dirs));
-  BuiltGraph built = build_graph(*parsed, registry);
-  if (built.errors.empty()) return Built{std::move(registry), std::move(built.graph)};
+  auto registry = find_plugins(arguments);
+  if (!registry) return std::nullopt;
+  BuiltGraph built = build_graph(*parsed, *registry);
+  if (built.errors.empty()) return Built{*std::move(registry), std::move(built.graph)};
   for (const Diagnostic& error : built.errors) {
     std::fprintf(stderr, "%s\n", render(parsed->manifest.sources, error).c_str());
   }

@@ -9,6 +9,10 @@
 
 namespace assay::host {
 
+/// Every plugin of the search path under the user's plugins.lock. Nothing, and the reason printed,
+/// where that list cannot be read.
+std::optional<Registry> find_plugins(const Arguments& arguments);
+
 /// A graph and the registry its components live in.
 struct Built {
   Registry registry;

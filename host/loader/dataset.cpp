@@ -71,17 +71,6 @@ std::optional<std::string> lacks_bytes(const ArrowSchema& schema, const ArrowArr
   return std::nullopt;
 }
 
-std::optional<std::string> batch_error(const ArrowSchema& schema, const ArrowArray& array) {
-  if (auto error = wild_error(schema, array)) return error;
-  if (auto error = array_error(schema, array)) return error;
-  if (auto error = lacks_bytes(schema, array)) return error;
-  const View rows(schema, array);
-  for (std::int64_t i = 0; i < rows.size(); ++i) {
-    if (rows.is_null(i)) return "the table has a row that is null; nulls belong into columns";
-  }
-  return std::nullopt;
-}
-
 /// The value of a row as JSON. A text that is not UTF-8 leaves its sentence in `fault`.
 Json value_of(const View& view, std::int64_t row, std::optional<std::string>& fault) {
   if (view.is_null(row)) return nullptr;
@@ -121,6 +110,17 @@ Json value_of(const View& view, std::int64_t row, std::optional<std::string>& fa
 }
 
 }  // namespace
+
+std::optional<std::string> batch_error(const ArrowSchema& schema, const ArrowArray& array) {
+  if (auto error = wild_error(schema, array)) return error;
+  if (auto error = array_error(schema, array)) return error;
+  if (auto error = lacks_bytes(schema, array)) return error;
+  const View rows(schema, array);
+  for (std::int64_t i = 0; i < rows.size(); ++i) {
+    if (rows.is_null(i)) return "the table has a row that is null; nulls belong into columns";
+  }
+  return std::nullopt;
+}
 
 // Hidden, as the SDK's types are.
 struct __attribute__((visibility("hidden"))) DatasetReader::State {

@@ -1,6 +1,8 @@
 // Reads a dataset component's rows as records. Knows Arrow through the SDK's views.
 #pragma once
 
+#include <assay/arrow_c.h>
+
 #include <functional>
 #include <optional>
 #include <string>
@@ -46,5 +48,8 @@ class DatasetReader {
   explicit DatasetReader(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
+
+/// Why a batch of a plugin cannot be read by its schema, which is inside the profile, or nothing.
+std::optional<std::string> batch_error(const ArrowSchema& schema, const ArrowArray& array);
 
 }  // namespace assay::host

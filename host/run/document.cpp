@@ -151,7 +151,9 @@ void add_failures(Json& list, const std::vector<FailureNote>& notes) {
     list.push_back({{"variant", note.variant.empty() ? Json(nullptr) : Json(note.variant)},
                     {"task", note.task.empty() ? Json(nullptr) : Json(note.task)},
                     {"item", note.item ? Json(*note.item) : Json(nullptr)},
-                    {"text", note.failure.text}});
+                    {"text", note.failure.text},
+                    {"items_in_flight", note.items_in_flight},
+                    {"log", note.failure.log}});
   }
 }
 

@@ -154,6 +154,15 @@ struct Scoring::Unit {
     slots.push_back(std::move(slot));
   }
 
+  /// The first of the items that failed with the call, as the others of it were answered before.
+  std::vector<std::uint64_t> open_items() const {
+    std::vector<std::uint64_t> items;
+    for (const Slot& slot : slots) {
+      if (slot.failure && items.size() < kMaxItemFailures) items.push_back(slot.item.index);
+    }
+    return items;
+  }
+
   // Whether this was the last open request of its item.
   bool take(std::uint64_t id, Result<Score> score) {
     Slot& slot = slots[owner[id].first];
@@ -180,7 +189,7 @@ struct Scoring::Unit {
     };
     if (task.protocol != Protocol::kGenerate) return variant.session->score(to_score, sink);
     return variant.session->generate(to_generate, decoding_of(task.generate, variant.tokenizer),
-                                     variant.tokenizer, sink);
+                                     sink);
   }
 
   /// The row of an answered item; notes in its slot why it has no figures.
@@ -368,6 +377,7 @@ Result<TaskOutcome> Scoring::task(std::size_t index, Variant& variant) {
     auto ran = unit.run(variant, progress);
     if (!ran && ran.error().code != ASSAY_CANCELLED) {
       note(model, spec.name, ran.error());
+      failures_.back().items_in_flight = unit.open_items();
       outcome.status = Status::kFailed;
     }
 

@@ -47,6 +47,7 @@ struct FailureNote {
   std::string variant, task;
   std::optional<std::uint64_t> item;
   Failure failure;
+  std::vector<std::uint64_t> items_in_flight = {};  ///< asked for and not answered when it failed
 };
 
 struct VariantOutcome {

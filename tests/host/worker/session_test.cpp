@@ -62,10 +62,9 @@ class SessionTest : public testing::Test {
   Result<void> generate(std::size_t n = 1) {
     std::vector<GenerateRequest> requests;
     for (std::size_t i = 0; i < n; ++i) requests.push_back({i, {5, 6, 7}, 100 + i});
-    return session_->generate(requests, decoding_, ledger(),
-                              [&](std::uint64_t id, Result<Generation> said) {
-                                EXPECT_TRUE(answers_.emplace(id, std::move(said)).second) << id;
-                              });
+    return session_->generate(requests, decoding_, [&](std::uint64_t id, Result<Generation> said) {
+      EXPECT_TRUE(answers_.emplace(id, std::move(said)).second) << id;
+    });
   }
 
   const Generation& said(std::uint64_t id = 0) {

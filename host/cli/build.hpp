@@ -19,7 +19,8 @@ struct Built {
   Graph graph;
 };
 
-/// Reads, checks and wires the manifest; prints every error. Nothing when there was one.
+/// Reads, checks and wires the manifest; prints every error and warning. Nothing when there was an
+/// error.
 std::optional<Built> build(const Arguments& arguments);
 
 }  // namespace assay::host

@@ -4,7 +4,9 @@
 
 #include "host/cli/build.hpp"
 #include "host/cli/commands.hpp"
+#include "host/cli/new.hpp"
 #include "host/cli/plugins.hpp"
+#include "host/log/log.hpp"
 #include "host/run/run.hpp"
 
 namespace assay::host {
@@ -43,6 +45,17 @@ int plugins_describe_command(const Arguments& arguments) {
   const auto registry = find_plugins(arguments);
   if (!registry) return kExitUsage;
   return plugins_describe(*registry, arguments.component, std::cout, std::cerr);
+}
+
+int plugins_new_command(const Arguments& arguments) {
+  const NewProject wanted{arguments.kind, arguments.component, arguments.dir};
+  const auto folder = make_project(template_folder(), wanted);
+  if (!folder) {
+    log(LogLevel::kError, folder.error().text);
+    return folder.error().code == ASSAY_UNAVAILABLE ? kExitInfrastructure : kExitUsage;
+  }
+  std::cout << next_steps(wanted, *folder, template_folder());
+  return kExitPass;
 }
 
 }  // namespace assay::host

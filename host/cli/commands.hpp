@@ -14,6 +14,8 @@ struct Arguments {
   std::filesystem::path out = "assay-out";
   std::vector<std::filesystem::path> plugin_dirs;
   std::string component;
+  std::string kind;           ///< of a new plugin
+  std::filesystem::path dir;  ///< of a new plugin; empty: its own name
   bool as_dot = false;
   bool is_verbose = false;
   bool is_quiet = false;
@@ -26,5 +28,6 @@ int graph_command(const Arguments& arguments);
 [[noreturn]] void worker_command();
 int plugins_list_command(const Arguments& arguments);
 int plugins_describe_command(const Arguments& arguments);
+int plugins_new_command(const Arguments& arguments);
 
 }  // namespace assay::host

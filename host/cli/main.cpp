@@ -18,6 +18,7 @@ constexpr char kExamples[] = R"(Examples:
   assay graph study.toml --dot | dot -Tsvg -o graph.svg
   assay plugins list                      every component found, and files that are not plugins
   assay plugins describe assay/torch      its options, with types, ranges and defaults
+  assay plugins new metric acme/words     a project for a plugin of your own
 
 Exit codes: 0 pass, 1 a gate failed, 2 usage or manifest, 3 inconclusive, 4 plugin, data or
 infrastructure, 5 integrity, 70 a bug of assay, 130 interrupted.)";
@@ -78,6 +79,14 @@ int dispatch(int argc, char** argv) {
   describe->add_option("id", arguments.component, "A component, such as assay/torch")->required();
   add_plugin_dirs(*describe, arguments);
   describe->callback([&] { command = &assay::host::plugins_describe_command; });
+  CLI::App* fresh = plugins->add_subcommand("new", "Make a project for a plugin of your own");
+  fresh->add_option("kind", arguments.kind, "metric, dataset, backend, reporter, or c (plain C)")
+      ->required();
+  fresh->add_option("id", arguments.component, "vendor/name, such as acme/words")->required();
+  fresh->add_option("--dir", arguments.dir, "Folder to make; without it vendor-name")
+      ->type_name("DIR");
+  fresh->footer("Example:\n  assay plugins new metric acme/words");
+  fresh->callback([&] { command = &assay::host::plugins_new_command; });
 
   try {
     app.parse(argc, argv);

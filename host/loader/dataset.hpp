@@ -3,8 +3,10 @@
 
 #include <assay/arrow_c.h>
 
-#include <functional>
+#include <cstdint>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,17 @@ struct DatasetColumn {
   bool is_nested = false;
 };
 
+/// A split that a dataset names. `rows`: nothing where only reading it counts them.
+struct DatasetSplit {
+  std::string name;
+  std::optional<std::uint64_t> rows;
+};
+
+/// Every split of a dataset, as its assay.dataset.rows/1 names them; nothing where it has none.
+///
+/// Fails    what the component reports; ASSAY_INTERNAL a name twice, or one that is not UTF-8
+Result<std::optional<std::vector<DatasetSplit>>> splits_of(Instance& instance);
+
 /// An open stream of one split. One reader at a time; released when destroyed.
 ///
 /// Owns     the stream; the instance outlives the reader
@@ -29,6 +42,12 @@ class DatasetReader {
   ///
   /// Fails    what the component reports; ASSAY_FAILED_PRECONDITION a schema outside the profile
   static Result<DatasetReader> open(Instance& instance, const std::string& split);
+  /// Opens the rows of these indices, in this order, repeats allowed.
+  ///
+  /// Fails    as open(); ASSAY_UNIMPLEMENTED the component only streams (assay.dataset.rows/1);
+  ///          ASSAY_NOT_FOUND an index that is not below the number of rows
+  static Result<DatasetReader> take(Instance& instance, const std::string& split,
+                                    std::span<const std::uint64_t> rows);
   DatasetReader(DatasetReader&&) noexcept;
   DatasetReader& operator=(DatasetReader&&) noexcept;
   ~DatasetReader();

@@ -245,15 +245,18 @@ Result<void> read_dynamic(Opened& file, ElfFacts& facts) {
   }
   const auto names_offset = offset_of(file.segments, names_address);
   if (names_size == 0 || !names_offset) return {};
-  const auto names = file.bytes.read(*names_offset, names_size);
-  if (!names) return refused(cut_short(file.bytes));
+  // One by one: the names of a large library have tens of megabytes.
+  constexpr std::uint64_t kMostNameBytes = 4096;
   for (const Elf64_Dyn& tag : tags) {
     if (tag.d_tag != DT_NEEDED && tag.d_tag != DT_SONAME && tag.d_tag != DT_RUNPATH &&
         tag.d_tag != DT_RPATH) {
       continue;
     }
-    if (tag.d_un.d_val >= names->size()) return refused(cut_short(file.bytes));
-    const std::string name = names->c_str() + tag.d_un.d_val;
+    if (tag.d_un.d_val >= names_size) return refused(cut_short(file.bytes));
+    const auto piece = file.bytes.read(*names_offset + tag.d_un.d_val,
+                                       std::min(names_size - tag.d_un.d_val, kMostNameBytes));
+    if (!piece) return refused(cut_short(file.bytes));
+    const std::string name = piece->c_str();
     if (tag.d_tag == DT_NEEDED) {
       facts.needs.needed.push_back(name);
     } else if (tag.d_tag == DT_SONAME) {

@@ -1,5 +1,7 @@
 #include "host/loader/instance.hpp"
 
+#include <assay/ext.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -218,6 +220,36 @@ std::string text_of(const char (&text)[N]) {
   return mended_utf8({text, strnlen(text, N)});
 }
 
+/// The extension of an id in the constants, or NULL.
+const assay_extension* listed(const Component& component, std::string_view id) {
+  const assay_component& constants = *component.constants;
+  for (std::uint64_t i = 0; i < constants.n_extensions; ++i) {
+    if (constants.extensions[i].id == id) return &constants.extensions[i];
+  }
+  return nullptr;
+}
+
+/// Keeps what a component says of its configuration.
+class Complaints {
+ public:
+  const assay_diagnostic_sink* sink() const { return &sink_; }
+  std::vector<ConfigComplaint> take() {
+    const std::scoped_lock hold(lock_);
+    return std::move(all_);
+  }
+
+ private:
+  static void add(void* ctx, assay_level level, assay_str key, assay_str text) noexcept {
+    auto& self = *static_cast<Complaints*>(ctx);
+    const std::scoped_lock hold(self.lock_);
+    self.all_.push_back({level >= ASSAY_ERROR, mended_utf8(view(key)), mended_utf8(view(text))});
+  }
+
+  std::mutex lock_;
+  std::vector<ConfigComplaint> all_;
+  assay_diagnostic_sink sink_{sizeof(assay_diagnostic_sink), 0, this, add};
+};
+
 /// The function as a type that may throw, so that a thrown exception can be caught at all.
 template <class... Arguments>
 using MayThrow = assay_status (*)(Arguments...);
@@ -332,11 +364,8 @@ const void* Instance::table() const {
 
 const void* Instance::extension_table(std::string_view id) const {
   if (state_->remote) return state_->remote->extension(id);
-  const assay_component& constants = *component().constants;
-  for (std::uint64_t i = 0; i < constants.n_extensions; ++i) {
-    if (constants.extensions[i].id == id) return constants.extensions[i].api;
-  }
-  return nullptr;
+  const assay_extension* extension = listed(component(), id);
+  return extension != nullptr ? extension->api : nullptr;
 }
 
 Result<assay_resources> Instance::estimate(const Component& component, const Json& options,
@@ -381,8 +410,41 @@ Result<void> Instance::call(const char* function,
   assay_status status = ASSAY_INTERNAL;
   auto ran = watch(function, [&] { status = body(&error); });
   if (!ran) return ran;
-  if (status != ASSAY_OK) return failure_from(component(), status, error);
-  return {};
+  if (status == ASSAY_OK) return {};
+  Failure failure = failure_from(component(), status, error);
+  if (state_->remote) failure.log = state_->remote->last_lines();
+  return failure;
+}
+
+Result<std::vector<ConfigComplaint>> Instance::check(const Component& component,
+                                                     const Json& options, const Lease& lease) {
+  const assay_extension* extension = listed(component, ASSAY_CONFIG_CHECK_1);
+  if (extension == nullptr) return std::vector<ConfigComplaint>();
+  if (runs_in_worker(component, lease.in_worker)) {
+    return component.plugin->isolation->check(component, options, lease);
+  }
+  auto here = here_of(component);
+  if (!here) return std::move(here).error();
+  extension = listed(*here, ASSAY_CONFIG_CHECK_1);
+  const auto& table = *static_cast<const assay_config_check_v1*>(extension->api);
+  if (!ASSAY_HAS(assay_config_check_v1, &table, check) || table.check == nullptr) {
+    return Failure{ASSAY_INTERNAL, std::string(component.id()) +
+                                       ": misbehaviour: its " ASSAY_CONFIG_CHECK_1 " is not whole"};
+  }
+  Host host(lease);
+  assay_config config;
+  config.options = &options;
+  Complaints complaints;
+  assay_error error = empty_error();
+  const MayThrow<const assay_host*, const assay_config*, const assay_diagnostic_sink*, assay_error*>
+      function = table.check;
+  assay_status status = ASSAY_INTERNAL;
+  const auto ran = guarded(component, "check", Depth::kWhole, [&] {
+    status = function(host.table(), &config, complaints.sink(), &error);
+  });
+  if (!ran) return ran.error();
+  if (status != ASSAY_OK) return failure_from(component, status, error);
+  return complaints.take();
 }
 
 Failure failure_from(const Component& component, assay_status status, const assay_error& error) {

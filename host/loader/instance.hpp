@@ -116,6 +116,13 @@ class Instance {
   static Result<assay_resources> estimate(const Component& component, const Json& options,
                                           const Lease& lease, const assay_job& job);
 
+  /// What the component's assay.config.check/1 says of options that are valid one by one; nothing
+  /// where it has none. Makes no instance.
+  ///
+  /// Fails    it cannot check
+  static Result<std::vector<ConfigComplaint>> check(const Component& component, const Json& options,
+                                                    const Lease& lease);
+
  private:
   const void* table() const;
   const void* extension_table(std::string_view id) const;

@@ -13,6 +13,7 @@
 #include "host/core/hash.hpp"
 #include "host/loader/constants.hpp"
 #include "host/loader/guard.hpp"
+#include "host/loader/ledger.hpp"
 #include "host/log/log.hpp"
 
 namespace assay::host {
@@ -149,7 +150,11 @@ Result<Library> open_library(const fs::path& asked, Into into) {
       if (std::string reason = worker_only_reason(*facts, {}); !reason.empty()) {
         return refused(std::move(reason));
       }
+      if (auto checked = check_sonames(path, facts->needs); !checked) {
+        return std::move(checked).error();
+      }
     }
+    enter_sonames(path, facts->needs);
     auto library = load(path, *std::move(facts));
     if (!library) return std::move(library).error();
     found = opened.emplace(path, *std::move(library)).first;

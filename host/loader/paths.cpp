@@ -97,6 +97,7 @@ Result<int> walk(const fs::path& path) {
     const int next = openat(here.get(), part->c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (next < 0) {
       const int number = errno;
+      if (number == ENOTDIR) return unsafe("lies below a file, not in a folder");
       if (number == ENOENT) return Failure{ASSAY_NOT_FOUND, "does not exist"};
       return unsafe("cannot be looked at: " + place.string() + ": " + reason_of(number));
     }

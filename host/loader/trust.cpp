@@ -24,11 +24,6 @@ std::string difference(const LockEntry& entry, const std::map<std::string, std::
   return "";
 }
 
-std::string allow_hint(std::string_view id, const fs::path& folder) {
-  return "; look at it with `assay plugins describe " + std::string(id) +
-         "` and allow it with `assay plugins trust " + folder.string() + "`";
-}
-
 }  // namespace
 
 Result<FileFacts> check_place(const fs::path& path, FolderSource source) {
@@ -71,7 +66,7 @@ Trust trust_of(const FileFacts& file, const assay_plugin& constants, FolderSourc
   const LockEntry* entry = lock != nullptr ? lock->find(folder, constants.id) : nullptr;
   trust.source = TrustSource::kNone;
   if (entry == nullptr) {
-    trust.refusal = "is not trusted" + allow_hint(constants.id, folder);
+    trust.refusal = "is not trusted";
     return trust;
   }
   const auto files = hash_folder(folder);
@@ -81,8 +76,7 @@ Trust trust_of(const FileFacts& file, const assay_plugin& constants, FolderSourc
   }
   const std::string changed = difference(*entry, *files);
   if (!changed.empty()) {
-    trust.refusal = "is not trusted any more: " + changed + " since " + entry->date +
-                    allow_hint(constants.id, folder);
+    trust.refusal = "is not trusted any more: " + changed + " since " + entry->date;
     return trust;
   }
   trust.source = TrustSource::kLock;
@@ -95,14 +89,18 @@ Trust trust_of(const FileFacts& file, const assay_plugin& constants, FolderSourc
 std::string refusal_of(const Component& component) {
   if (component.plugin == nullptr) return "";
   const Trust& trust = component.plugin->trust;
-  if (!trust.refusal.empty()) return trust.refusal;
+  const std::string hint = "; look at it with `assay plugins describe " +
+                           std::string(component.id()) +
+                           "` and allow it with `assay plugins "
+                           "trust " +
+                           component.plugin->path.parent_path().string() + "`";
+  if (!trust.refusal.empty()) return trust.refusal + hint;
   if (trust.kinds.empty() || std::find(trust.kinds.begin(), trust.kinds.end(),
                                        component.constants->kind) != trust.kinds.end()) {
     return "";
   }
   return "is a " + std::string(to_string(component.constants->kind)) +
-         ", which plugins.lock does not allow this plugin to have" +
-         allow_hint(component.id(), component.plugin->path.parent_path());
+         ", which plugins.lock does not allow this plugin to have" + hint;
 }
 
 std::string host_refusal_of(const Component& component) {

@@ -45,6 +45,10 @@ class ScoreCollector final : public Collector<Score, OpenScore> {
       open.fault = "gave scores for other positions than were asked for";
       return 1;
     }
+    if (std::any_of(logprobs, logprobs + n, [](float logprob) { return logprob > 0; })) {
+      open.fault = "gave a log-probability above 0";
+      return 1;
+    }
     open.score.logprobs.insert(open.score.logprobs.end(), logprobs, logprobs + n);
     open.score.greedy.insert(open.score.greedy.end(), greedy, greedy + n);
     return 0;
@@ -365,13 +369,9 @@ template <class Answer, class State>
 Result<void> run(const Instance& backend, Collector<Answer, State>& collector,
                  const std::function<assay_status(assay_error*)>& call) {
   const Component& component = backend.component();
-  assay_error error{};
-  error.struct_size = sizeof(error);
-  const assay_status status = call(&error);
-  if (status != ASSAY_OK) {
-    Failure failure = failure_from(component, status, error);
-    collector.fail_the_rest(failure);
-    return failure;
+  if (auto ran = backend.call("run", call); !ran) {
+    collector.fail_the_rest(ran.error());
+    return ran;
   }
   collector.fail_the_rest(
       {ASSAY_INTERNAL, std::string(component.id()) + " returned without answering this request"});
@@ -427,11 +427,10 @@ Result<ModelInfo> load_here(const Instance& backend, const assay_job& job) {
   assay_model_info info{};
   info.struct_size = sizeof(info);
   info.bos = info.eos = -1;
-  assay_error error{};
-  error.struct_size = sizeof(error);
-  const assay_status status =
-      backend.api<assay_backend_v1>().load(backend.self(), &job, &info, &error);
-  if (status != ASSAY_OK) return failure_from(backend.component(), status, error);
+  auto loaded = backend.call("load", [&](assay_error* error) {
+    return backend.api<assay_backend_v1>().load(backend.self(), &job, &info, error);
+  });
+  if (!loaded) return std::move(loaded).error();
   return ModelInfo{info.vocab,           info.max_context, info.weight_bytes,
                    info.bits_per_weight, info.bos,         info.eos};
 }

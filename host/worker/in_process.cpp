@@ -15,8 +15,8 @@ namespace {
 
 class InProcess final : public Session {
  public:
-  InProcess(Instance instance, std::string model_dir)
-      : instance_(std::move(instance)), model_dir_(std::move(model_dir)) {}
+  InProcess(Instance instance, std::string model_dir, assay_device device)
+      : instance_(std::move(instance)), model_dir_(std::move(model_dir)), device_(device) {}
 
   Result<ModelInfo> load(std::uint64_t max_tokens) override {
     auto info = load_here(instance_, job_of(instance_.component(), model_dir_, max_tokens));
@@ -26,6 +26,9 @@ class InProcess final : public Session {
 
   Result<Tokenizer> tokenizer() override { return tokenizer_of(instance_, info_, model_dir_); }
   Result<ChatTemplate> chat_template() override { return chat_template_of(instance_, model_dir_); }
+
+  Result<std::vector<DeviceMemory>> memory() override { return memory_of(instance_, device_); }
+  Result<void> reset_memory_peaks() override { return host::reset_memory_peaks(instance_); }
 
   Result<void> score(std::span<const ScoreRequest> requests, const ScoreSink& sink) override {
     return score_here(instance_, requests, sink);
@@ -61,6 +64,7 @@ class InProcess final : public Session {
  private:
   Instance instance_;
   std::string model_dir_;
+  assay_device device_;
   ModelInfo info_;
   std::optional<Tokenizer> tokenizer_;  // of answers; made when first needed
 };
@@ -103,7 +107,7 @@ Result<std::unique_ptr<Session>> open_in_process(const ModelSpec& model, std::ui
   auto instance = Instance::create(component, model.backend.options, lease);
   if (!instance) return std::move(instance).error();
   return std::unique_ptr<Session>(
-      std::make_unique<InProcess>(std::move(*instance), model.path.string()));
+      std::make_unique<InProcess>(std::move(*instance), model.path.string(), model.device));
 }
 
 }  // namespace assay::host

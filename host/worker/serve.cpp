@@ -22,6 +22,7 @@
 #include "host/loader/dataset.hpp"
 #include "host/loader/instance.hpp"
 #include "host/loader/registry.hpp"
+#include "host/loader/scan.hpp"
 #include "host/worker/answers.hpp"
 #include "host/worker/far_answers.hpp"
 #include "host/worker/messages.hpp"
@@ -139,7 +140,8 @@ class Server {
   [[noreturn]] void listen() {
     for (;;) {
       auto message = channel_.receive(kTick);
-      if (!message) end_group();
+      if (!message && message.error().code == ASSAY_ABORTED) end_group();
+      if (!message) ::_exit(kLineClosed);
       if (channel_.is_cancelled()) is_cancelled_ = true;
       if (!*message) continue;
       const auto word = static_cast<Word>((*message)->type);
@@ -259,7 +261,7 @@ class Server {
   void open(WireReader& in, WireWriter& out) {
     const std::string path = in.copy(), id = in.copy();
     if (!plugin_) {
-      auto opened = open_plugin(path);
+      auto opened = open_plugin(path, Into::kWorker);
       if (!opened) return refuse(out, opened.error());
       plugin_ = std::move(*opened);
     }

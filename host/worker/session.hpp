@@ -14,6 +14,7 @@
 #include "host/core/result.hpp"
 #include "host/graph/graph.hpp"
 #include "host/text/text.hpp"
+#include "host/worker/memory.hpp"
 
 namespace assay::host {
 
@@ -110,6 +111,12 @@ class Session {
   /// outlives them. A backend of texts alone has no tokenizer.
   virtual Result<Tokenizer> tokenizer() = 0;
   virtual Result<ChatTemplate> chat_template() = 0;
+
+  /// What the backend says it keeps; empty where it does not say. After load, between the calls
+  /// below.
+  virtual Result<std::vector<DeviceMemory>> memory() = 0;
+  /// Peaks of memory() begin anew.
+  virtual Result<void> reset_memory_peaks() = 0;
 
   /// Returns when every request was answered. A failed call ends the session; requests it left
   /// open are answered with that failure first.

@@ -7,6 +7,7 @@
 
 #include "host/core/utf8.hpp"
 #include "host/log/log.hpp"
+#include "host/worker/serve.hpp"
 #include "host/worker/wire.hpp"
 
 namespace assay::host {
@@ -242,11 +243,16 @@ Failure Worker::obituary(const Failure& line) {
     return {ASSAY_INTERNAL, "misbehaviour: its process broke the line to assay" + during + " (" +
                                 line.text + "), so it was ended"};
   }
+  if (went_itself && !ending.is_signal && ending.code == kLineClosed) {
+    return {ASSAY_ABORTED, "its process closed the line to assay" + during};
+  }
   if (!went_itself) {
     return {ASSAY_ABORTED, "its process closed the line to assay" + during +
                                " and went on running, so it was ended"};
   }
-  return {ASSAY_ABORTED, "its process " + ending.sentence + during};
+  const auto lines = process_->last_lines();
+  return {ASSAY_ABORTED, "its process " + ending.sentence + during +
+                             (lines.empty() ? "" : "; it last wrote: " + lines.back())};
 }
 
 void Worker::bury(Failure why) {

@@ -127,7 +127,9 @@ const std::string kQuick = "timeout = \"2s\"\n";
 INSTANTIATE_TEST_SUITE_P(
     Faults, HostileRun,
     testing::Values(
-        Fault{"throws", "misbehaviour: run let an exception out"},
+        Fault{"throws",
+              "its process was killed by signal 6 (SIGABRT) during run; it last wrote: terminate "
+              "called after throwing an instance of 'int'"},
         Fault{"throws", "misbehaviour: create let an exception out", "create"},
         Fault{"aborts", "its process was killed by signal 6 (SIGABRT) during run"},
         Fault{"aborts", "its process was killed by signal 6 (SIGABRT) during load", "load"},
@@ -159,11 +161,11 @@ TEST_P(HarmlessRun, IsKeptFromTheOthers) {
   const Ran ran = run(fault);
   const Json document = run_document(folder_.path() / "out");
   ASSERT_TRUE(document.is_object()) << ran.err;
-  for (int i = 0; i < 3; ++i) {
+  for (std::size_t i = 0; i < 3; ++i) {
     EXPECT_EQ(document.at("variants")[i].at("status"), "complete") << ran.err;
   }
   EXPECT_EQ(ran.exit_code, 0) << ran.err;
-  EXPECT_THAT(ran.err, HasSubstr(fault.sentence));
+  EXPECT_TRUE(ran.err.find(fault.sentence) != std::string::npos) << ran.err.substr(0, 2000);
   EXPECT_LT(ran.err.size(), 200'000u);
   EXPECT_TRUE(is_gone(node())) << "a process of the worker is left";
   EXPECT_TRUE(is_gone("sleep 987654")) << "a child of the plugin is left";
@@ -172,7 +174,7 @@ TEST_P(HarmlessRun, IsKeptFromTheOthers) {
 INSTANTIATE_TEST_SUITE_P(Faults, HarmlessRun,
                          testing::Values(Fault{"leaks_thread", ""}, Fault{"forks", "", "load"},
                                          Fault{"wrong_struct_size", ""},
-                                         Fault{"set_locale", "locale", "load"},
+                                         Fault{"set_locale", "", "load"},
                                          Fault{"floods_log", "left out", "load"},
                                          Fault{"floods_stderr", "left out", "load"}),
                          [](const auto& param) {
@@ -200,6 +202,18 @@ class EndlessRun : public HostileRun {
     return child;
   }
 };
+
+/// The rings and their counters are the plugin's to spoil: what it says is worth nothing, and the
+/// host goes on.
+TEST_F(EndlessRun, RingThatIsOverwrittenHurtsNobodyElse) {
+  const Ran ran = run({"writes_over_ring", ""});
+  EXPECT_TRUE(ran.exit_code == 0 || ran.exit_code == 4) << ran.exit_code << ran.err;
+  const Json document = run_document(folder_.path() / "out");
+  ASSERT_TRUE(document.is_object()) << ran.err;
+  EXPECT_EQ(document.at("variants")[0].at("status"), "complete");
+  EXPECT_EQ(document.at("variants")[2].at("status"), "complete");
+  EXPECT_TRUE(is_gone(node()));
+}
 
 TEST_F(EndlessRun, LeavesNothingWhenTheHostIsKilled) {
   const pid_t child = start({"ignores_cancel", ""});

@@ -1,4 +1,6 @@
-# Checks that a plugin exports assay_plugin_v1 and nothing else: cmake -D NM=nm -D PLUGIN=file.so -P exports.cmake
+# Checks how a plugin is linked: it exports assay_plugin_v1 and nothing else, has the note, looks for libraries beside
+# itself and merges no variables with others: cmake -D NM=nm -D READELF=readelf -D PLUGIN=file.so -P exports.cmake
+cmake_minimum_required(VERSION 3.25)
 execute_process(COMMAND ${NM} -D --defined-only --format=posix ${PLUGIN} OUTPUT_VARIABLE table RESULT_VARIABLE status)
 if(NOT status EQUAL 0)
   message(FATAL_ERROR "${NM} cannot read ${PLUGIN}")
@@ -12,4 +14,15 @@ foreach(row IN LISTS rows)
 endforeach()
 if(NOT names STREQUAL "assay_plugin_v1")
   message(FATAL_ERROR "${PLUGIN} exports: ${names}\nexpected assay_plugin_v1 alone; build it with assay_add_plugin()")
+endif()
+
+execute_process(COMMAND ${READELF} --wide --notes --dynamic --dyn-syms ${PLUGIN} OUTPUT_VARIABLE facts COMMAND_ERROR_IS_FATAL ANY)
+if(NOT facts MATCHES "[.]note[.]assay")
+  message(FATAL_ERROR "${PLUGIN} has no .note.assay; end it with ASSAY_PLUGIN, or in C with ASSAY_NOTE")
+endif()
+if(NOT RUNPATH STREQUAL "OFF" AND NOT facts MATCHES "RUNPATH[^\n]*\\[[$]ORIGIN[]:]")
+  message(FATAL_ERROR "${PLUGIN} does not look for libraries beside itself (RUNPATH $ORIGIN)")
+endif()
+if(facts MATCHES " UNIQUE ")
+  message(FATAL_ERROR "${PLUGIN} has symbols of binding UNIQUE, which other plugins would share; compile with -fno-gnu-unique")
 endif()

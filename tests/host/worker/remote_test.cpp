@@ -114,11 +114,12 @@ TEST_F(Remotes, DatasetsRefusalComesBackWithItsOption) {
 
 TEST_F(Remotes, MetricGivesTheSameSamplesAndTotals) {
   const Component metric = component("assay/exact_match");
-  const check::Table rows({{"output"}, {"target"}}, [](Builder& table) {
+  const check::Table rows({{"output"}, {"targets", Type::kList, {{"item"}}}}, [](Builder& table) {
     const char* const answers[][2] = {{"a", "a"}, {"b", "c"}, {"\u00e9", "\u00e9"}};
     for (const auto& pair : answers) {
       table.child(0).append_text(pair[0]);
-      table.child(1).append_text(pair[1]);
+      table.child(1).child(0).append_text(pair[1]);
+      table.child(1).end_list();
       table.end_struct();
     }
   });
@@ -140,7 +141,8 @@ TEST_F(Remotes, MetricGivesTheSameSamplesAndTotals) {
   }
   ASSERT_EQ(values[0].samples.size(), 3u);
   ASSERT_EQ(values[1].samples.size(), 3u);
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(values[0].samples[i].value, values[1].samples[i].value);
+  for (std::size_t i = 0; i < 3; ++i)
+    EXPECT_EQ(values[0].samples[i].value, values[1].samples[i].value);
   ASSERT_EQ(values[0].totals.size(), values[1].totals.size());
   EXPECT_EQ(values[0].totals[0].value, values[1].totals[0].value);
   EXPECT_EQ(values[0].totals[0].n, values[1].totals[0].n);

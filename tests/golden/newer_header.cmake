@@ -1,0 +1,20 @@
+# Makes the header of a minor to come out of today's: each struct that may grow is longer by two numbers, kinds and types
+# have one more value: cmake -D ABI=<sdk/abi> -D OUT=<folder> -P newer_header.cmake
+cmake_minimum_required(VERSION 3.25)
+set(frozen assay_str assay_error assay_device assay_tensor assay_extension)
+file(READ ${ABI}/assay/abi.h text)
+string(REGEX REPLACE "ASSAY_SIZE_IS\\([a-z][^;]*;" "" text "${text}")
+string(REGEX REPLACE "\n} (assay_[a-z0-9_]+);" "\n  uint64_t newer[2];\n} \\1;" text "${text}")
+foreach(name IN LISTS frozen)
+  string(REPLACE "  uint64_t newer[2];\n} ${name};" "} ${name};" text "${text}")
+endforeach()
+foreach(change "ASSAY_ABI_MINOR 0u=ASSAY_ABI_MINOR 1u" "ASSAY_REPORTER = 4=ASSAY_REPORTER = 4, ASSAY_JUDGE = 5"
+        "ASSAY_MODEL = 13=ASSAY_URL = 14, ASSAY_MODEL = 13")
+  string(REGEX MATCH "^(.*)=(ASSAY_[A-Z_]+ [0-9=].*)$" ignored "${change}")
+  string(FIND "${text}" "${CMAKE_MATCH_1}" at)
+  if(at EQUAL -1)
+    message(FATAL_ERROR "abi.h has no \"${CMAKE_MATCH_1}\" any more; bring newer_header.cmake up to date")
+  endif()
+  string(REPLACE "${CMAKE_MATCH_1}" "${CMAKE_MATCH_2}" text "${text}")
+endforeach()
+file(WRITE ${OUT}/assay/abi.h "${text}")

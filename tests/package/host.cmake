@@ -1,0 +1,13 @@
+# The component host by itself: the program, its plugins and the templates; it finds both where it is installed.
+include(${CMAKE_CURRENT_LIST_DIR}/steps.cmake)
+file(REMOVE_RECURSE ${WORK})
+file(MAKE_DIRECTORY ${WORK})
+run(COMMAND ${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/prefix --component host)
+set(assay ${WORK}/prefix/bin/assay)
+run(COMMAND ${assay} plugins list SAYS said)
+expect("${WORK}/prefix/lib/assay" "${said}")
+expect("assay/console" "${said}")
+run(COMMAND ${assay} plugins new metric acme/words SAYS said)
+if(EXISTS ${WORK}/prefix/include)
+  message(FATAL_ERROR "the component host installs headers")
+endif()

@@ -196,7 +196,7 @@ void unknown_kind(Probe& probe) {
   probe.expect(answers[asks[1].id].code == ASSAY_UNIMPLEMENTED,
                "a request of kind 4711 ended with " + to_string(answers[asks[1].id].code) +
                    "; expected UNIMPLEMENTED");
-  for (const std::size_t i : {0, 2}) {
+  for (const std::size_t i : {std::size_t{0}, std::size_t{2}}) {
     probe.expect(answers[asks[i].id].code == ASSAY_OK,
                  "a request beside one of an unknown kind ended with " +
                      to_string(answers[asks[i].id].code) + "; expected OK");
@@ -283,7 +283,7 @@ void refuses_a_bad_request_alone(Probe& probe) {
     const Answers answers = run_batch(probe, loaded, asks);
     probe.expect(answers[asks[1].id].code != ASSAY_OK,
                  "a request with " + bad.what + " ended with OK; expected a failure of its own");
-    for (const std::size_t i : {0, 2}) {
+    for (const std::size_t i : {std::size_t{0}, std::size_t{2}}) {
       probe.expect(answers[asks[i].id].code == ASSAY_OK,
                    "a request beside one with " + bad.what + " ended with " +
                        to_string(answers[asks[i].id].code) + "; expected OK");

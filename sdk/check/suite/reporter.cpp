@@ -61,12 +61,12 @@ void writes_where_told(Probe& probe) {
     const bool is_told = std::any_of(told.begin(), told.end(), [&](const std::string& each) {
       return path == each || path.starts_with(each + "/");
     });
-    probe.expect(is_told, "wrote " + quoted(fs::path(path).filename().string()) +
+    probe.expect(is_told, "wrote " + suite::quoted(fs::path(path).filename().string()) +
                               ", which no option of type path-out names");
   }
   for (const std::string& path : told) {
     probe.expect(fs::exists(path), "wrote nothing to " +
-                                       quoted(fs::path(path).filename().string()) +
+                                       suite::quoted(fs::path(path).filename().string()) +
                                        ", which an option names");
   }
 }

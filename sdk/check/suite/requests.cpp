@@ -318,7 +318,6 @@ void need_run(Probe& probe) {
   if (!probe.has_cap(ASSAY_CAP_SCORE | ASSAY_CAP_GENERATE)) {
     probe.skip("neither SCORE nor GENERATE is declared");
   }
-  if (probe.subject().is_remote()) return;
   if (static_cast<const assay_backend_v1*>(probe.subject().api(nullptr))->run == nullptr) {
     probe.skip("run is NULL: it takes no token ids");
   }

@@ -33,7 +33,7 @@ void give_what_is_wanted(Probe& probe) {
   std::uint64_t id = 1;
   std::vector<Ask> asks;
   for (const std::uint32_t want :
-       {ASSAY_WANT_LOGPROBS | ASSAY_WANT_GREEDY, std::uint32_t{ASSAY_WANT_LOGPROBS},
+       {std::uint32_t{ASSAY_WANT_LOGPROBS | ASSAY_WANT_GREEDY}, std::uint32_t{ASSAY_WANT_LOGPROBS},
         std::uint32_t{ASSAY_WANT_GREEDY}}) {
     Ask ask;
     ask.id = id++;

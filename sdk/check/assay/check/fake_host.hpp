@@ -162,7 +162,8 @@ class FakeHost {
   }
 
   void cancel() { is_cancelled_ = true; }
-  bool is_cancelled() const { return is_cancelled_; }
+  /// Lives as long as the host.
+  const std::atomic<bool>& cancel_flag() const { return is_cancelled_; }
 
   /// A call of a sink; progress and cancelled count by themselves.
   void take_sign_of_life() {

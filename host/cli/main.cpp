@@ -18,6 +18,7 @@ constexpr char kExamples[] = R"(Examples:
   assay graph study.toml --dot | dot -Tsvg -o graph.svg
   assay plugins list                      every component found, and files that are not plugins
   assay plugins describe assay/torch      its options, with types, ranges and defaults
+  assay plugins check acme-words.so       does it keep the contract
   assay plugins new metric acme/words     a project for a plugin of your own
 
 Exit codes: 0 pass, 1 a gate failed, 2 usage or manifest, 3 inconclusive, 4 plugin, data or
@@ -32,6 +33,44 @@ void add_plugin_dirs(CLI::App& command, Arguments& arguments) {
       .add_option("--plugin-dir", arguments.plugin_dirs,
                   "Look for plugins here first; may be given several times")
       ->type_name("DIR");
+}
+
+void add_conformance(CLI::App& check, assay::host::ConformanceArguments& arguments) {
+  check.add_option("file", arguments.file, "A plugin, a shared library")->type_name("FILE");
+  check.add_option("--component", arguments.component, "This one only")->type_name("ID");
+  check.add_option("--option", arguments.options, "An option of the component; may be repeated")
+      ->type_name("KEY=VALUE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  check.add_option("--model-dir", arguments.model_dir, "What backends load")->type_name("DIR");
+  check.add_option("--dataset-split", arguments.split, "What datasets open; else the default split")
+      ->type_name("SPLIT");
+  check.add_option("--only", arguments.only, "Tests of these names, with * and ?")
+      ->type_name("PATTERN");
+  check.add_option("--reproduce", arguments.reproduce, "One test with the seed it failed with")
+      ->type_name("TEST:SEED");
+  check.add_option("--seed", arguments.seed, "Of everything random")->capture_default_str();
+  check.add_option("--isolation", arguments.isolation, "Where the component runs")
+      ->check(CLI::IsMember({"both", "none", "worker"}))
+      ->capture_default_str();
+  check.add_option("--timeout", arguments.timeout_seconds, "Of each test, in seconds")
+      ->type_name("S")
+      ->check(CLI::Range(0.1, 86400.0))
+      ->capture_default_str();
+  check.add_option("--format", arguments.format, "Of the report")
+      ->check(CLI::IsMember({"text", "json", "junit"}))
+      ->capture_default_str();
+  check.add_option("--output", arguments.output, "Where the report goes; else standard output")
+      ->type_name("FILE");
+  check.add_flag("--strict", arguments.is_strict, "A failed should is a failure as well");
+  check.add_flag("--list", arguments.is_list, "Print every test with its rule; runs nothing");
+  check.footer(
+      "Examples:\n"
+      "  assay plugins check acme-words.so\n"
+      "  assay plugins check acme-int4.so --model-dir models/tiny --option kv.bits=4\n"
+      "  assay plugins check acme-words.so --only 'metric.*' --format junit --output check.xml\n\n"
+      "Each test runs in a process of its own, the component in it (isolation none) or behind a\n"
+      "worker. Exit codes: 0 every must test passed, 1 one failed, 2 usage.");
 }
 
 int dispatch(int argc, char** argv) {
@@ -79,6 +118,9 @@ int dispatch(int argc, char** argv) {
   describe->add_option("id", arguments.component, "A component, such as assay/torch")->required();
   add_plugin_dirs(*describe, arguments);
   describe->callback([&] { command = &assay::host::plugins_describe_command; });
+  CLI::App* conformance = plugins->add_subcommand("check", "Test a plugin against the contract");
+  add_conformance(*conformance, arguments.conformance);
+  conformance->callback([&] { command = &assay::host::plugins_check_command; });
   CLI::App* fresh = plugins->add_subcommand("new", "Make a project for a plugin of your own");
   fresh->add_option("kind", arguments.kind, "metric, dataset, backend, reporter, or c (plain C)")
       ->required();
@@ -103,6 +145,10 @@ int dispatch(int argc, char** argv) {
 int main(int argc, char** argv) {
   // Started by ourselves, with the line as descriptors: nothing else may run before.
   if (argc > 1 && std::string_view(argv[1]) == "worker") assay::host::worker_command();
+  if (argc == 3 && std::string_view(argv[1]) == "plugins" &&
+      std::string_view(argv[2]) == "check-one") {
+    return assay::host::plugins_check_one_command();
+  }
   // OpenMP reads this when a plugin brings it in. Its threads spin by default, which costs a
   // machine with other work to do several times over, and a quiet one gains nothing.
   setenv("OMP_WAIT_POLICY", "passive", 0);

@@ -9,13 +9,18 @@
 
 namespace assay::host {
 
+/// Every plugin of the search path under the user's plugins.lock. Nothing, and the reason printed,
+/// where that list cannot be read.
+std::optional<Registry> find_plugins(const Arguments& arguments);
+
 /// A graph and the registry its components live in.
 struct Built {
   Registry registry;
   Graph graph;
 };
 
-/// Reads, checks and wires the manifest; prints every error. Nothing when there was one.
+/// Reads, checks and wires the manifest; prints every error and warning. Nothing when there was an
+/// error.
 std::optional<Built> build(const Arguments& arguments);
 
 }  // namespace assay::host

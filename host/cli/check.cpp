@@ -37,12 +37,14 @@ int graph_command(const Arguments& arguments) {
 }
 
 int plugins_list_command(const Arguments& arguments) {
-  return plugins_list(Registry::scan(plugin_search_path(arguments.plugin_dirs)), std::cout);
+  const auto registry = find_plugins(arguments);
+  return registry ? plugins_list(*registry, std::cout) : kExitUsage;
 }
 
 int plugins_describe_command(const Arguments& arguments) {
-  return plugins_describe(Registry::scan(plugin_search_path(arguments.plugin_dirs)),
-                          arguments.component, std::cout, std::cerr);
+  const auto registry = find_plugins(arguments);
+  if (!registry) return kExitUsage;
+  return plugins_describe(*registry, arguments.component, std::cout, std::cerr);
 }
 
 int plugins_new_command(const Arguments& arguments) {

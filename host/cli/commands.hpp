@@ -25,6 +25,7 @@ struct Arguments {
 int run_command(const Arguments& arguments);
 int check_command(const Arguments& arguments);
 int graph_command(const Arguments& arguments);
+[[noreturn]] void worker_command();
 int plugins_list_command(const Arguments& arguments);
 int plugins_describe_command(const Arguments& arguments);
 int plugins_new_command(const Arguments& arguments);

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <exception>
+#include <string_view>
 
 #include "host/cli/commands.hpp"
 #include "host/log/log.hpp"
@@ -100,6 +101,8 @@ int dispatch(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Started by ourselves, with the line as descriptors: nothing else may run before.
+  if (argc > 1 && std::string_view(argv[1]) == "worker") assay::host::worker_command();
   // OpenMP reads this when a plugin brings it in. Its threads spin by default, which costs a
   // machine with other work to do several times over, and a quiet one gains nothing.
   setenv("OMP_WAIT_POLICY", "passive", 0);

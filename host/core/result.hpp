@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 namespace assay::host {
 
@@ -16,6 +17,7 @@ struct Failure {
   assay_status code = ASSAY_INTERNAL;
   std::string text;
   std::string where = {};
+  std::vector<std::string> log = {};  ///< what a process that ended wrote last
 };
 
 /// A T or a Failure, under the names of C++23 std::expected.

@@ -1,5 +1,7 @@
 #include "host/graph/build.hpp"
 
+#include <assay/ext.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <map>
@@ -48,10 +50,10 @@ void check_model_path(Building& b, const ModelNode& node) {
 void wire_model(Building& b, const ModelNode& node) {
   ModelSpec spec;
   spec.name = node.name;
-  spec.backend =
-      use_component(b, node.backend, ASSAY_BACKEND, node.options, "model." + node.name, node.place,
-                    {"backend", "path", "device", "threads", "isolation", "memory_budget",
-                     "simulate", "timeout"});
+  spec.backend = use_component(
+      b, node.backend, ASSAY_BACKEND, node.options, "model." + node.name, node.place,
+      {"backend", "path", "device", "threads", "isolation", "memory_budget", "simulate", "timeout"},
+      node.isolation.value == Isolated::kWorker);
   spec.path = node.path.value;
   spec.device = device_of(node.device.value);
   spec.threads = node.threads.value;
@@ -76,18 +78,46 @@ Diagnostic diagnostic_of(const DatasetNode& node, const Failure& failure) {
   return said;
 }
 
-/// The columns the constants declare, or those of the opened file.
+bool names_splits(const Component& component) {
+  const assay_component& constants = *component.constants;
+  return std::any_of(constants.extensions, constants.extensions + constants.n_extensions,
+                     [](const assay_extension& extension) {
+                       return std::string_view(extension.id) == ASSAY_DATASET_ROWS_1;
+                     });
+}
+
+KnownColumns declared_columns(const assay_component& constants) {
+  KnownColumns known;
+  known.is_known = true;
+  for (std::uint64_t i = 0; i < constants.n_columns; ++i) {
+    known.columns.push_back({constants.columns[i]->name, is_nested(constants.columns[i]->type)});
+  }
+  return known;
+}
+
+/// Says that the split of a node is none of those there are.
+void check_split(Building& b, const DatasetNode& node, const std::vector<DatasetSplit>& splits) {
+  std::vector<std::string> names;
+  for (const DatasetSplit& split : splits) {
+    if (split.name == node.split.value) return;
+    if (!split.name.empty()) names.push_back(split.name);
+  }
+  std::string help = did_you_mean(node.split.value, names);
+  if (!help.empty()) help += " ";
+  help += names.empty() ? "it has no splits; leave split out" : "the splits are " + joined(names);
+  b.error(node.split.place, "dataset." + node.name + " has no split " + in_quotes(node.split.value),
+          std::move(help));
+}
+
+/// The columns the constants declare, or those of the opened file; and is there such a split?
 KnownColumns columns_of(Building& b, const DatasetNode& node, const Use& use) {
   KnownColumns known;
   if (use.component == nullptr) return known;
   const assay_component& constants = *use.component->constants;
-  if (constants.n_columns > 0) {
-    known.is_known = true;
-    for (std::uint64_t i = 0; i < constants.n_columns; ++i) {
-      known.columns.push_back({constants.columns[i]->name, is_nested(constants.columns[i]->type)});
-    }
-    return known;
-  }
+  if (constants.n_columns > 0) known = declared_columns(constants);
+  const bool asks_for_split = node.split.given() && names_splits(*use.component);
+  if (known.is_known && !asks_for_split) return known;
+
   Lease lease;
   lease.node = "dataset." + node.name;
   lease.seed = b.manifest.seed;
@@ -97,6 +127,13 @@ KnownColumns columns_of(Building& b, const DatasetNode& node, const Use& use) {
   };
   auto instance = Instance::create(*use.component, use.options, lease);
   if (!instance) return fail(instance.error());
+  if (asks_for_split) {
+    const auto splits = splits_of(*instance);
+    if (!splits) return fail(splits.error());
+    const std::size_t before = b.errors.size();
+    if (*splits) check_split(b, node, **splits);
+    if (known.is_known || b.errors.size() > before) return known;
+  }
   auto reader = DatasetReader::open(*instance, node.split.value);
   if (!reader) return fail(reader.error());
   if (reader->columns().empty()) {
@@ -173,6 +210,29 @@ void wire_reports(Building& b) {
   }
 }
 
+/// What the component says of options that are valid one by one, at their places.
+void check_config(Building& b, const Component& component, const Json& options, const Table& given,
+                  const OptionOwner& owner, bool in_worker) {
+  Lease lease;
+  lease.node = owner.name;
+  lease.seed = b.manifest.seed;
+  lease.in_worker = in_worker;
+  const auto complaints = Instance::check(component, options, lease);
+  if (!complaints) {
+    b.error(owner.place,
+            owner.name + ": the options cannot be checked: " + complaints.error().text);
+    return;
+  }
+  for (const ConfigComplaint& complaint : *complaints) {
+    const std::optional<Place> place = place_of_option(given, complaint.key);
+    Diagnostic said{place.value_or(owner.place),
+                    place ? complaint.text : owner.name + ": " + complaint.text,
+                    {},
+                    complaint.is_error ? Severity::kError : Severity::kWarning};
+    (complaint.is_error ? b.errors : b.warnings).push_back(std::move(said));
+  }
+}
+
 void require_nodes(Building& b) {
   if (b.manifest.models.empty()) {
     b.error({}, "the manifest has no model", "write [model.base] with backend and path");
@@ -212,13 +272,15 @@ const Component* find_component(Building& b, const Located<std::string>& use, as
 
 Use use_component(Building& b, const Located<std::string>& use, assay_kind kind,
                   const Table& options, const std::string& node, const Place& place,
-                  std::vector<std::string> host_keys) {
+                  std::vector<std::string> host_keys, bool in_worker) {
   Use made;
   const Component* component = find_component(b, use, kind);
   if (component == nullptr) return made;
   const OptionOwner owner{node, place, std::move(host_keys), b.manifest.sources, b.models};
   const std::size_t before = b.errors.size();
   made.options = check_options(*component, options, owner, b.errors);
+  if (b.errors.size() == before)
+    check_config(b, *component, made.options, options, owner, in_worker);
   if (b.errors.size() == before) made.component = component;
   return made;
 }
@@ -239,7 +301,7 @@ BuiltGraph build_graph(const ParsedManifest& parsed, const Registry& registry) {
   built.errors = parsed.errors;
   if (!parsed.is_whole) return built;
   const Manifest& manifest = parsed.manifest;
-  Building b{manifest, registry, built.graph, built.errors};
+  Building b{manifest, registry, built.graph, built.errors, built.warnings};
   b.models = names_of(manifest.models);
   b.datasets = names_of(manifest.datasets);
   b.tasks = names_of(manifest.tasks);
@@ -253,6 +315,7 @@ BuiltGraph build_graph(const ParsedManifest& parsed, const Registry& registry) {
   wire_gates(b);
   wire_reports(b);
   put_in_file_order(built.errors);
+  put_in_file_order(built.warnings);
   if (built.errors.empty()) built.graph.effective = effective_manifest(manifest, built.graph);
   return built;
 }

@@ -26,6 +26,7 @@ struct Building {
   const Registry& registry;
   Graph& graph;
   std::vector<Diagnostic>& errors;
+  std::vector<Diagnostic>& warnings;
   std::vector<std::string> models = {}, datasets = {}, tasks = {};  ///< names, by position
   std::vector<KnownColumns> columns = {};                           ///< of each dataset
 
@@ -39,10 +40,11 @@ struct Building {
 const Component* find_component(Building& building, const Located<std::string>& use,
                                 assay_kind kind);
 
-/// The component and its checked options. `component` is NULL where anything is wrong with them.
+/// The component and its checked options, with what the component itself says of them.
+/// `component` is NULL where anything is wrong with them. `in_worker`: where it will run.
 Use use_component(Building& building, const Located<std::string>& use, assay_kind kind,
                   const Table& options, const std::string& node, const Place& place,
-                  std::vector<std::string> host_keys);
+                  std::vector<std::string> host_keys, bool in_worker = false);
 
 /// The position of a name, or nothing and an error.
 std::optional<std::size_t> position(Building& building, const std::vector<std::string>& names,

@@ -134,12 +134,13 @@ struct Graph {
 };
 
 struct BuiltGraph {
-  Graph graph;                     ///< complete only when `errors` is empty
-  std::vector<Diagnostic> errors;  ///< the parser's and the builder's, in file order
+  Graph graph;                       ///< complete only when `errors` is empty
+  std::vector<Diagnostic> errors;    ///< the parser's and the builder's, in file order
+  std::vector<Diagnostic> warnings;  ///< what components say of their options, in file order
 };
 
 /// Checks a parsed manifest against the registry and wires it. Opens datasets whose columns depend
-/// on their file.
+/// on their file, and asks components that can check their options.
 BuiltGraph build_graph(const ParsedManifest& parsed, const Registry& registry);
 
 /// A column of a protocol's rows that a metric may ask for.

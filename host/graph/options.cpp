@@ -1,6 +1,7 @@
 #include "host/graph/options.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <optional>
 #include <set>
@@ -429,6 +430,26 @@ class Options {
 Json check_options(const Component& component, const Table& given, const OptionOwner& owner,
                    std::vector<Diagnostic>& errors) {
   return Options(component, owner, errors).run(given);
+}
+
+std::optional<Place> place_of_option(const Table& given, std::string_view key) {
+  const std::size_t dot = std::min(key.find('.'), key.size());
+  const Value* value = find(given, key.substr(0, dot));
+  if (value == nullptr) return std::nullopt;
+  std::string_view rest = key.substr(std::min(dot + 1, key.size()));
+  const Place own = value->place;
+  if (const auto* list = get_if<std::vector<Value>>(*value)) {
+    std::size_t place = 0;
+    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), place);
+    if (error != std::errc() || place >= list->size()) return own;
+    value = &(*list)[place];
+    rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
+    if (rest.empty()) return value->place;
+    rest.remove_prefix(1);
+  }
+  const auto* table = get_if<Table>(*value);
+  if (table == nullptr || rest.empty()) return value->place;
+  return place_of_option(*table, rest).value_or(value->place);
 }
 
 const assay_option* find_declared(const Component& component, std::string_view name) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,10 @@ struct OptionOwner {
 /// objects. Options below "simulate" count only when that table is given.
 Json check_options(const Component& component, const Table& given, const OptionOwner& owner,
                    std::vector<Diagnostic>& errors);
+
+/// Where an option is written: "kv.bits", "override.1.bits", or what of that leads there. Nothing
+/// where not even its first part is written.
+std::optional<Place> place_of_option(const Table& given, std::string_view key);
 
 /// The declared option of a name, or NULL.
 const assay_option* find_declared(const Component& component, std::string_view name);

@@ -1,5 +1,7 @@
 #include "host/loader/dataset.hpp"
 
+#include <assay/ext.h>
+
 #include <algorithm>
 #include <assay/arrow/check.hpp>
 #include <assay/arrow/field.hpp>
@@ -8,6 +10,7 @@
 #include <assay/arrow/view.hpp>
 #include <cstring>
 #include <limits>
+#include <mutex>
 #include <utility>
 
 #include "host/core/utf8.hpp"
@@ -71,17 +74,6 @@ std::optional<std::string> lacks_bytes(const ArrowSchema& schema, const ArrowArr
   return std::nullopt;
 }
 
-std::optional<std::string> batch_error(const ArrowSchema& schema, const ArrowArray& array) {
-  if (auto error = wild_error(schema, array)) return error;
-  if (auto error = array_error(schema, array)) return error;
-  if (auto error = lacks_bytes(schema, array)) return error;
-  const View rows(schema, array);
-  for (std::int64_t i = 0; i < rows.size(); ++i) {
-    if (rows.is_null(i)) return "the table has a row that is null; nulls belong into columns";
-  }
-  return std::nullopt;
-}
-
 /// The value of a row as JSON. A text that is not UTF-8 leaves its sentence in `fault`.
 Json value_of(const View& view, std::int64_t row, std::optional<std::string>& fault) {
   if (view.is_null(row)) return nullptr;
@@ -122,11 +114,65 @@ Json value_of(const View& view, std::int64_t row, std::optional<std::string>& fa
 
 }  // namespace
 
+std::optional<std::string> batch_error(const ArrowSchema& schema, const ArrowArray& array) {
+  if (auto error = wild_error(schema, array)) return error;
+  if (auto error = array_error(schema, array)) return error;
+  if (auto error = lacks_bytes(schema, array)) return error;
+  const View rows(schema, array);
+  for (std::int64_t i = 0; i < rows.size(); ++i) {
+    if (rows.is_null(i)) return "the table has a row that is null; nulls belong into columns";
+  }
+  return std::nullopt;
+}
+
+namespace {
+
+const assay_dataset_rows_v1* rows_table(const Instance& instance) {
+  return instance.extension<assay_dataset_rows_v1>(ASSAY_DATASET_ROWS_1);
+}
+
+/// Keeps the splits that a component names.
+struct SplitList {
+  std::mutex lock;
+  std::vector<DatasetSplit> splits;
+  std::string fault;  ///< of a name that cannot be one
+
+  static void take(void* ctx, assay_str name, std::uint64_t rows) noexcept {
+    auto& self = *static_cast<SplitList*>(ctx);
+    const std::scoped_lock hold(self.lock);
+    const std::string split(view_of(name));
+    const auto is_same = [&](const DatasetSplit& other) { return other.name == split; };
+    if (utf8_fault(split)) {
+      self.fault = "a split has a name that is not UTF-8";
+    } else if (std::any_of(self.splits.begin(), self.splits.end(), is_same)) {
+      self.fault = "the split \"" + split + "\" is named twice";
+    }
+    self.splits.push_back({split, rows == ASSAY_UNKNOWN ? std::nullopt : std::optional(rows)});
+  }
+};
+
+}  // namespace
+
+Result<std::optional<std::vector<DatasetSplit>>> splits_of(Instance& instance) {
+  const assay_dataset_rows_v1* table = rows_table(instance);
+  if (table == nullptr) return std::optional<std::vector<DatasetSplit>>();
+  SplitList list;
+  const assay_split_sink sink{sizeof sink, 0, &list, SplitList::take};
+  auto asked = instance.call(
+      "splits", [&](assay_error* error) { return table->splits(instance.self(), &sink, error); });
+  if (!asked) return std::move(asked).error();
+  if (!list.fault.empty()) {
+    return failed(instance.component(), ASSAY_INTERNAL, "misbehaviour: " + list.fault);
+  }
+  return std::optional(std::move(list.splits));
+}
+
 // Hidden, as the SDK's types are.
 struct __attribute__((visibility("hidden"))) DatasetReader::State {
   explicit State(const Component& of) : component(of) {}
 
   Component component;
+  const Instance* owner = nullptr;
   Stream stream;
   Schema schema;
   std::vector<DatasetColumn> columns;
@@ -139,26 +185,51 @@ struct __attribute__((visibility("hidden"))) DatasetReader::State {
   std::optional<Failure> failure;
 
   Result<void> open(Instance& instance, const std::string& split);
+  Result<void> take(Instance& instance, const std::string& split,
+                    std::span<const std::uint64_t> rows);
+  Result<void> begin(Instance& instance, const char* call, Result<void> opened);
   Result<bool> read_batch();
   Result<std::optional<Json>> next();
 };
 
 Result<void> DatasetReader::State::open(Instance& instance, const std::string& split) {
-  assay_error error{};
-  error.struct_size = sizeof error;
-  const assay_status status = instance.api<assay_dataset_v1>().open(
-      instance.self(), {split.data(), split.size()}, stream.out(), &error);
-  if (status != ASSAY_OK) {
+  return begin(instance, "open", instance.call("open", [&](assay_error* error) {
+    return instance.api<assay_dataset_v1>().open(instance.self(), {split.data(), split.size()},
+                                                 stream.out(), error);
+  }));
+}
+
+Result<void> DatasetReader::State::take(Instance& instance, const std::string& split,
+                                        std::span<const std::uint64_t> rows) {
+  const assay_dataset_rows_v1* table = rows_table(instance);
+  if (table == nullptr || !ASSAY_HAS(assay_dataset_rows_v1, table, take) ||
+      table->take == nullptr) {
+    return failed(component, ASSAY_UNIMPLEMENTED, "its rows can only be read one after the other");
+  }
+  return begin(instance, "take", instance.call("take", [&](assay_error* error) {
+    return table->take(instance.self(), {split.data(), split.size()}, rows.data(), rows.size(),
+                       stream.out(), error);
+  }));
+}
+
+/// Reads the schema of a stream that the component was asked for.
+Result<void> DatasetReader::State::begin(Instance& instance, const char* call,
+                                         Result<void> opened) {
+  owner = &instance;
+  if (!opened) {
     // On failure the out-struct is the plugin's affair: not ours to release.
     stream.take();
-    return failure_from(component, status, error);
+    return opened;
   }
   if (!stream || stream->get_schema == nullptr || stream->get_next == nullptr) {
-    return failed(component, ASSAY_INTERNAL, "misbehaviour: open answered OK and gave no stream");
+    return failed(component, ASSAY_INTERNAL,
+                  "misbehaviour: " + std::string(call) + " answered OK and gave no stream");
   }
-  if (const int code = stream->get_schema(stream.get(), schema.out()); code != 0) {
-    return failed(component, stream_error(*stream, code, ""));
-  }
+  int code = 0;
+  auto read =
+      instance.watch("get_schema", [&] { code = stream->get_schema(stream.get(), schema.out()); });
+  if (!read) return read;
+  if (code != 0) return failed(component, stream_error(*stream, code, ""));
   if (const auto fault = profile_error(*schema)) {
     return failed(component, ASSAY_FAILED_PRECONDITION, *fault);
   }
@@ -174,9 +245,11 @@ Result<bool> DatasetReader::State::read_batch() {
   do {
     views.clear();
     next_row = 0;
-    if (const int code = stream->get_next(stream.get(), batch.out()); code != 0) {
-      return failed(component, stream_error(*stream, code, ""));
-    }
+    int code = 0;
+    const auto read =
+        owner->watch("get_next", [&] { code = stream->get_next(stream.get(), batch.out()); });
+    if (!read) return read.error();
+    if (code != 0) return failed(component, stream_error(*stream, code, ""));
     if (!batch) return false;
     if (const auto fault = batch_error(*schema, *batch)) {
       return failed(component, ASSAY_INVALID_ARGUMENT, *fault);
@@ -213,6 +286,14 @@ Result<DatasetReader> DatasetReader::open(Instance& instance, const std::string&
   auto state = std::make_unique<State>(instance.component());
   auto opened = state->open(instance, split);
   if (!opened) return std::move(opened).error();
+  return DatasetReader(std::move(state));
+}
+
+Result<DatasetReader> DatasetReader::take(Instance& instance, const std::string& split,
+                                          std::span<const std::uint64_t> rows) {
+  auto state = std::make_unique<State>(instance.component());
+  auto taken = state->take(instance, split, rows);
+  if (!taken) return std::move(taken).error();
   return DatasetReader(std::move(state));
 }
 

@@ -1,8 +1,12 @@
 // Reads a dataset component's rows as records. Knows Arrow through the SDK's views.
 #pragma once
 
-#include <functional>
+#include <assay/arrow_c.h>
+
+#include <cstdint>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,6 +22,17 @@ struct DatasetColumn {
   bool is_nested = false;
 };
 
+/// A split that a dataset names. `rows`: nothing where only reading it counts them.
+struct DatasetSplit {
+  std::string name;
+  std::optional<std::uint64_t> rows;
+};
+
+/// Every split of a dataset, as its assay.dataset.rows/1 names them; nothing where it has none.
+///
+/// Fails    what the component reports; ASSAY_INTERNAL a name twice, or one that is not UTF-8
+Result<std::optional<std::vector<DatasetSplit>>> splits_of(Instance& instance);
+
 /// An open stream of one split. One reader at a time; released when destroyed.
 ///
 /// Owns     the stream; the instance outlives the reader
@@ -27,6 +42,12 @@ class DatasetReader {
   ///
   /// Fails    what the component reports; ASSAY_FAILED_PRECONDITION a schema outside the profile
   static Result<DatasetReader> open(Instance& instance, const std::string& split);
+  /// Opens the rows of these indices, in this order, repeats allowed.
+  ///
+  /// Fails    as open(); ASSAY_UNIMPLEMENTED the component only streams (assay.dataset.rows/1);
+  ///          ASSAY_NOT_FOUND an index that is not below the number of rows
+  static Result<DatasetReader> take(Instance& instance, const std::string& split,
+                                    std::span<const std::uint64_t> rows);
   DatasetReader(DatasetReader&&) noexcept;
   DatasetReader& operator=(DatasetReader&&) noexcept;
   ~DatasetReader();
@@ -46,5 +67,8 @@ class DatasetReader {
   explicit DatasetReader(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
+
+/// Why a batch of a plugin cannot be read by its schema, which is inside the profile, or nothing.
+std::optional<std::string> batch_error(const ArrowSchema& schema, const ArrowArray& array);
 
 }  // namespace assay::host

@@ -1,5 +1,7 @@
 #include "host/loader/instance.hpp"
 
+#include <assay/ext.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -14,6 +16,8 @@
 
 #include "host/core/utf8.hpp"
 #include "host/loader/config.hpp"
+#include "host/loader/guard.hpp"
+#include "host/loader/trust.hpp"
 #include "host/log/log.hpp"
 
 namespace assay::host {
@@ -65,7 +69,9 @@ class Host {
   }
 
   static std::int32_t is_cancelled(const assay_host* host) noexcept {
-    const std::atomic<bool>* flag = of(host).lease_.cancelled;
+    const Lease& lease = of(host).lease_;
+    if (lease.on_poll) lease.on_poll();
+    const std::atomic<bool>* flag = lease.cancelled;
     return flag != nullptr && flag->load(std::memory_order_relaxed) ? 1 : 0;
   }
 
@@ -139,21 +145,44 @@ assay_error empty_error() {
   return error;
 }
 
+/// Why a call must not count: what it changed of the process. In a worker only the arithmetic is
+/// the host's concern, and it is right again.
+Result<void> put_back(const Guard& guard, const Component& component, const char* function) {
+  const std::string id(component.id());
+  if (component.plugin != nullptr && component.plugin->into == Into::kWorker) {
+    if (guard.put_back_floating_point()) {
+      log(LogLevel::kWarn, "misbehaviour plugin=" + id + " rule=\"" + function +
+                               " leaves the floating-point mode as it was\"; it was put back");
+    }
+    return {};
+  }
+  const auto changes = guard.put_back();
+  if (changes.empty()) return {};
+  return Failure{ASSAY_INTERNAL, id + ": misbehaviour: " + function + " changed " +
+                                     names_of(changes) +
+                                     " of the host's process; it was put back, and its result is "
+                                     "not used"};
+}
+
 /// Runs a plugin's function. The contract forbids exceptions; one that comes through all the same
 /// is a failure of that plugin, not the end of the host.
-template <class Call>
-Result<assay_status> guarded(const Component& component, const char* function, Call&& call) {
+Result<void> guarded(const Component& component, const char* function, Depth depth,
+                     const std::function<void()>& body) {
   const auto threw = [&](const std::string& what) {
     return Failure{ASSAY_INTERNAL, std::string(component.id()) + ": misbehaviour: " + function +
                                        " let an exception out" + what};
   };
+  const Guard guard(depth);
   try {
-    return call();
+    body();
   } catch (const std::exception& exception) {
+    [[maybe_unused]] const auto changed = put_back(guard, component, function);
     return threw(": " + mended_utf8(exception.what()));
   } catch (...) {
+    [[maybe_unused]] const auto changed = put_back(guard, component, function);
     return threw("");
   }
+  return put_back(guard, component, function);
 }
 
 std::string status_name(assay_status status) {
@@ -191,6 +220,36 @@ std::string text_of(const char (&text)[N]) {
   return mended_utf8({text, strnlen(text, N)});
 }
 
+/// The extension of an id in the constants, or NULL.
+const assay_extension* listed(const Component& component, std::string_view id) {
+  const assay_component& constants = *component.constants;
+  for (std::uint64_t i = 0; i < constants.n_extensions; ++i) {
+    if (constants.extensions[i].id == id) return &constants.extensions[i];
+  }
+  return nullptr;
+}
+
+/// Keeps what a component says of its configuration.
+class Complaints {
+ public:
+  const assay_diagnostic_sink* sink() const { return &sink_; }
+  std::vector<ConfigComplaint> take() {
+    const std::scoped_lock hold(lock_);
+    return std::move(all_);
+  }
+
+ private:
+  static void add(void* ctx, assay_level level, assay_str key, assay_str text) noexcept {
+    auto& self = *static_cast<Complaints*>(ctx);
+    const std::scoped_lock hold(self.lock_);
+    self.all_.push_back({level >= ASSAY_ERROR, mended_utf8(view(key)), mended_utf8(view(text))});
+  }
+
+  std::mutex lock_;
+  std::vector<ConfigComplaint> all_;
+  assay_diagnostic_sink sink_{sizeof(assay_diagnostic_sink), 0, this, add};
+};
+
 /// The function as a type that may throw, so that a thrown exception can be caught at all.
 template <class... Arguments>
 using MayThrow = assay_status (*)(Arguments...);
@@ -211,7 +270,10 @@ struct Local {
   Local(const Local&) = delete;
   Local& operator=(const Local&) = delete;
   ~Local() {
-    if (self != nullptr) component.constants->destroy(self);
+    if (self == nullptr) return;
+    const auto destroyed = guarded(component, "destroy", Depth::kWhole,
+                                   [this] { component.constants->destroy(self); });
+    if (!destroyed) log(LogLevel::kWarn, destroyed.error().text);
   }
 
   Component component;
@@ -221,6 +283,16 @@ struct Local {
   assay_resources resources{};
   void* self = nullptr;
 };
+
+/// The component as this process has it, where it may run here.
+Result<Component> here_of(const Component& component) {
+  if (const std::string reason = host_refusal_of(component); !reason.empty()) {
+    return Failure{ASSAY_FAILED_PRECONDITION, std::string(component.id()) + " " + reason};
+  }
+  auto constants = component.loaded();
+  if (!constants) return std::move(constants).error();
+  return Component{*constants, component.plugin};
+}
 
 }  // namespace
 
@@ -237,15 +309,16 @@ struct Instance::State {
 
 Result<Instance> Instance::create(const Component& component, const Json& options,
                                   const Lease& lease) {
-  Isolation* isolation = component.plugin != nullptr ? component.plugin->isolation : nullptr;
-  if (lease.in_worker && isolation != nullptr) {
-    auto remote = isolation->create(component, options, lease);
+  if (runs_in_worker(component, lease.in_worker)) {
+    auto remote = component.plugin->isolation->create(component, options, lease);
     if (!remote) return std::move(remote).error();
     return Instance(std::make_unique<State>(component, *std::move(remote)));
   }
+  auto here = here_of(component);
+  if (!here) return std::move(here).error();
   auto scratch = Scratch::make();
   if (!scratch) return std::move(scratch).error();
-  auto local = std::make_unique<Local>(component, lease, *std::move(scratch));
+  auto local = std::make_unique<Local>(*here, lease, *std::move(scratch));
 
   assay_config config;
   config.options = &options;
@@ -253,24 +326,25 @@ Result<Instance> Instance::create(const Component& component, const Json& option
   void* self = nullptr;
   const MayThrow<const assay_host*, const assay_config*, const assay_resources*, void**,
                  assay_error*>
-      function = component.constants->create;
-  const auto status = guarded(component, "create", [&] {
-    return function(local->host.table(), &config, &local->resources, &self, &error);
+      function = here->constants->create;
+  assay_status status = ASSAY_INTERNAL;
+  const auto ran = guarded(component, "create", Depth::kWhole, [&] {
+    status = function(local->host.table(), &config, &local->resources, &self, &error);
   });
-  if (!status) return status.error();
-  if (*status != ASSAY_OK) {
+  if (status == ASSAY_OK) local->self = self;
+  if (!ran) return ran.error();
+  if (status != ASSAY_OK) {
     if (self != nullptr) {
       log(LogLevel::kWarn, "misbehaviour plugin=" + std::string(component.id()) +
                                " rule=\"a failed create leaves *self NULL\"");
     }
-    return failure_from(component, *status, error);
+    return failure_from(component, status, error);
   }
   if (self == nullptr) {
     return Failure{ASSAY_INTERNAL, std::string(component.id()) +
                                        ": misbehaviour: create answered OK and made no instance"};
   }
-  local->self = self;
-  return Instance(std::make_unique<State>(component, std::move(local)));
+  return Instance(std::make_unique<State>(*here, std::move(local)));
 }
 
 Instance::Instance(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -290,20 +364,18 @@ const void* Instance::table() const {
 
 const void* Instance::extension_table(std::string_view id) const {
   if (state_->remote) return state_->remote->extension(id);
-  const assay_component& constants = *component().constants;
-  for (std::uint64_t i = 0; i < constants.n_extensions; ++i) {
-    if (constants.extensions[i].id == id) return constants.extensions[i].api;
-  }
-  return nullptr;
+  const assay_extension* extension = listed(component(), id);
+  return extension != nullptr ? extension->api : nullptr;
 }
 
 Result<assay_resources> Instance::estimate(const Component& component, const Json& options,
                                            const Lease& lease, const assay_job& job) {
-  Isolation* isolation = component.plugin != nullptr ? component.plugin->isolation : nullptr;
-  if (lease.in_worker && isolation != nullptr) {
-    return isolation->estimate(component, options, lease, job);
+  if (runs_in_worker(component, lease.in_worker)) {
+    return component.plugin->isolation->estimate(component, options, lease, job);
   }
-  const auto& api = *static_cast<const assay_backend_v1*>(component.constants->api);
+  auto here = here_of(component);
+  if (!here) return std::move(here).error();
+  const auto& api = *static_cast<const assay_backend_v1*>(here->constants->api);
   if (component.constants->kind != ASSAY_BACKEND || api.estimate == nullptr) {
     return Failure{ASSAY_UNIMPLEMENTED,
                    std::string(component.id()) + ": does not tell what it would need"};
@@ -317,12 +389,62 @@ Result<assay_resources> Instance::estimate(const Component& component, const Jso
   const MayThrow<const assay_host*, const assay_config*, const assay_job*, assay_resources*,
                  assay_error*>
       function = api.estimate;
-  const auto status = guarded(component, "estimate",
-                              [&] { return function(host.table(), &config, &job, &need, &error); });
-  if (!status) return status.error();
-  if (*status != ASSAY_OK) return failure_from(component, *status, error);
+  assay_status status = ASSAY_INTERNAL;
+  const auto ran = guarded(component, "estimate", Depth::kWhole,
+                           [&] { status = function(host.table(), &config, &job, &need, &error); });
+  if (!ran) return ran.error();
+  if (status != ASSAY_OK) return failure_from(component, status, error);
   need.devices = nullptr;
   return need;
+}
+
+Result<void> Instance::watch(const char* function, const std::function<void()>& body) const {
+  if (!state_->remote) return guarded(component(), function, Depth::kCall, body);
+  body();
+  return {};
+}
+
+Result<void> Instance::call(const char* function,
+                            const std::function<assay_status(assay_error*)>& body) const {
+  assay_error error = empty_error();
+  assay_status status = ASSAY_INTERNAL;
+  auto ran = watch(function, [&] { status = body(&error); });
+  if (!ran) return ran;
+  if (status == ASSAY_OK) return {};
+  Failure failure = failure_from(component(), status, error);
+  if (state_->remote) failure.log = state_->remote->last_lines();
+  return failure;
+}
+
+Result<std::vector<ConfigComplaint>> Instance::check(const Component& component,
+                                                     const Json& options, const Lease& lease) {
+  const assay_extension* extension = listed(component, ASSAY_CONFIG_CHECK_1);
+  if (extension == nullptr) return std::vector<ConfigComplaint>();
+  if (runs_in_worker(component, lease.in_worker)) {
+    return component.plugin->isolation->check(component, options, lease);
+  }
+  auto here = here_of(component);
+  if (!here) return std::move(here).error();
+  extension = listed(*here, ASSAY_CONFIG_CHECK_1);
+  const auto& table = *static_cast<const assay_config_check_v1*>(extension->api);
+  if (!ASSAY_HAS(assay_config_check_v1, &table, check) || table.check == nullptr) {
+    return Failure{ASSAY_INTERNAL, std::string(component.id()) +
+                                       ": misbehaviour: its " ASSAY_CONFIG_CHECK_1 " is not whole"};
+  }
+  Host host(lease);
+  assay_config config;
+  config.options = &options;
+  Complaints complaints;
+  assay_error error = empty_error();
+  const MayThrow<const assay_host*, const assay_config*, const assay_diagnostic_sink*, assay_error*>
+      function = table.check;
+  assay_status status = ASSAY_INTERNAL;
+  const auto ran = guarded(component, "check", Depth::kWhole, [&] {
+    status = function(host.table(), &config, complaints.sink(), &error);
+  });
+  if (!ran) return ran.error();
+  if (status != ASSAY_OK) return failure_from(component, status, error);
+  return complaints.take();
 }
 
 Failure failure_from(const Component& component, assay_status status, const assay_error& error) {

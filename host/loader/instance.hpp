@@ -28,6 +28,7 @@ struct Lease {
   assay_device device{1, 0};
   std::uint64_t seed = 0;
   const std::atomic<bool>* cancelled = nullptr;  ///< outlives the instance; may be null
+  std::function<void()> on_poll = {};            ///< told whenever it asks whether it is cancelled
   std::function<void(double fraction, std::string_view what)> on_progress = {};
   /// Where its log lines go; empty: the log, under `node`.
   std::function<void(assay_level level, std::string_view line)> on_log = {};
@@ -47,6 +48,8 @@ class Remote {
   virtual void* self() const = 0;
   virtual const void* api() const = 0;
   virtual const void* extension(std::string_view id) const = 0;  ///< NULL: not offered
+  /// What its process wrote last, once it is gone.
+  virtual std::vector<std::string> last_lines() const = 0;
 };
 
 /// Puts components into processes of their own. host/worker has the one implementation.
@@ -99,9 +102,26 @@ class Instance {
   /// Its process, where it has one of its own, else NULL.
   Remote* remote() const;
 
+  /// Runs a function of the instance and makes a Failure of what it reports. In this process the
+  /// function must not throw, and must leave the process as it found it: what it changed is put
+  /// back, and is a failure of its own.
+  ///
+  /// Threads  as the function
+  Result<void> call(const char* function,
+                    const std::function<assay_status(assay_error*)>& body) const;
+  /// The same for a function that reports in a way of its own.
+  Result<void> watch(const char* function, const std::function<void()>& body) const;
+
   /// What a backend would need for the job; ASSAY_UNIMPLEMENTED where it cannot tell.
   static Result<assay_resources> estimate(const Component& component, const Json& options,
                                           const Lease& lease, const assay_job& job);
+
+  /// What the component's assay.config.check/1 says of options that are valid one by one; nothing
+  /// where it has none. Makes no instance.
+  ///
+  /// Fails    it cannot check
+  static Result<std::vector<ConfigComplaint>> check(const Component& component, const Json& options,
+                                                    const Lease& lease);
 
  private:
   const void* table() const;

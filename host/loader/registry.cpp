@@ -1,103 +1,53 @@
 #include "host/loader/registry.hpp"
 
-#define BOOST_DLL_USE_STD_FS
-#include <dlfcn.h>
-
 #include <algorithm>
-#include <boost/dll/shared_library.hpp>
 #include <cstdlib>
-#include <mutex>
+#include <optional>
 #include <utility>
 
-#include "host/core/hash.hpp"
-#include "host/core/utf8.hpp"
 #include "host/loader/constants.hpp"
-#include "host/loader/elf.hpp"
+#include "host/loader/instance.hpp"
+#include "host/loader/open.hpp"
+#include "host/loader/paths.hpp"
+#include "host/loader/scan.hpp"
+#include "host/loader/trust.hpp"
 
 namespace assay::host {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char kEntry[] = "assay_plugin_v1";
-
-Failure refused(std::string text) { return {ASSAY_FAILED_PRECONDITION, std::move(text)}; }
-
-/// Why the system's loader would not take the file, in words of ours where we know the case.
-std::string loader_sentence(std::string error, const fs::path& path) {
-  const std::string own = path.string() + ": ";
-  if (error.starts_with(own)) error.erase(0, own.size());
-  constexpr std::string_view kAbsent =
-      ": cannot open shared object file: No such file or directory";
-  if (error.ends_with(kAbsent)) {
-    return "needs the library " + error.substr(0, error.size() - kAbsent.size()) +
-           ", which was not found; install it or put it beside the plugin";
+/// The scan of a file, from the cache where one is whole.
+Result<Scanned> scanned_file(const FileFacts& file, const ScanSettings& settings) {
+  if (const auto kept = cached_scan(settings.cache, file.sha256)) {
+    if (auto scanned = read_scan(*kept)) return scanned;
   }
-  constexpr std::string_view kUndefined = "undefined symbol: ";
-  if (error.starts_with(kUndefined)) {
-    return "needs the symbol " + error.substr(kUndefined.size()) +
-           ", which none of its libraries has; link the library that has it";
-  }
-  return "cannot be loaded: " + error;
+  auto scan =
+      settings.isolation != nullptr ? settings.isolation->scan(file.path) : scan_plugin(file.path);
+  if (!scan) return std::move(scan).error();
+  auto scanned = read_scan(*scan);
+  if (scanned) keep_scan(settings.cache, file.sha256, *scan);
+  return scanned;
 }
 
-/// Libraries stay where they are until the process ends: a component's constants, its code and
-/// its thread-local state may be in use by then.
-void keep_for_ever(boost::dll::shared_library library) {
-  static std::mutex lock;
-  static auto& kept = *new std::vector<boost::dll::shared_library>;
-  const std::scoped_lock hold(lock);
-  kept.push_back(std::move(library));
-}
-
-/// What the file says before it is loaded: our entry is there, and not only that of another major.
-Result<void> check_facts(const ElfFacts& facts) {
-  if (facts.entries &&
-      std::find(facts.entries->begin(), facts.entries->end(), kEntry) == facts.entries->end()) {
-    if (facts.entries->empty()) {
-      return refused("exports no assay_plugin_v1, so it is no plugin");
-    }
-    const std::string major = facts.entries->front().substr(std::string("assay_plugin_v").size());
-    return refused("was built for ABI " + major + ", this assay speaks ABI " +
-                   std::to_string(ASSAY_ABI_MAJOR) + "; get a build of the plugin for ABI " +
-                   std::to_string(ASSAY_ABI_MAJOR));
-  }
-  if (facts.note && facts.note->abi_major == ASSAY_ABI_MAJOR &&
-      facts.note->abi_minor_needed > ASSAY_ABI_MINOR) {
-    return refused("needs ABI 1." + std::to_string(facts.note->abi_minor_needed) +
-                   ", this assay speaks ABI 1." + std::to_string(ASSAY_ABI_MINOR) +
-                   "; get a newer assay");
-  }
-  return {};
-}
-
-/// open_plugin, with a predicate about the file as the text of a failure.
-Result<Plugin> open_file(const fs::path& asked) {
-  std::error_code error;
-  const fs::path path = fs::canonical(asked, error);
-  if (error == std::errc::no_such_file_or_directory) {
-    return Failure{ASSAY_NOT_FOUND, "does not exist"};
-  }
-  if (error) return refused("cannot be reached: " + error.message());
-  auto facts = read_elf(path);
+Result<Plugin> find_plugin(const fs::path& path, FolderSource source,
+                           const ScanSettings& settings) {
+  auto facts = check_file(path);
   if (!facts) return std::move(facts).error();
-  auto checked = check_facts(*facts);
-  if (!checked) return std::move(checked).error();
-  auto digest = sha256_file(path);
-  if (!digest) return refused("cannot be read to its end");
-
-  boost::dll::shared_library library;
-  library.load(path, error, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
-  if (error) {
-    const char* text = dlerror();
-    return refused(loader_sentence(text != nullptr ? text : error.message(), path));
-  }
-  if (!library.has(kEntry)) return refused("exports no assay_plugin_v1, so it is no plugin");
-  const auto& constants = library.get<const assay_plugin>(kEntry);
-  checked = check_constants(constants);
-  keep_for_ever(std::move(library));
-  if (!checked) return std::move(checked).error();
-  return Plugin{path, *std::move(digest), &constants};
+  auto file = check_place(path, source);
+  if (!file) return std::move(file).error();
+  auto scanned = scanned_file(*file, settings);
+  if (!scanned) return std::move(scanned).error();
+  Plugin plugin;
+  plugin.constants = scanned->constants;
+  plugin.is_scanned = true;
+  plugin.build_id = std::move(scanned->build_id);
+  plugin.worker_only = std::move(scanned->worker_only);
+  plugin.trust = trust_of(*file, *plugin.constants, source, settings.lock);
+  plugin.isolation = settings.isolation;
+  plugin.path = std::move(file->path);
+  plugin.sha256 = std::move(file->sha256);
+  return plugin;
 }
 
 std::vector<fs::path> split_path_list(std::string_view list) {
@@ -119,20 +69,36 @@ fs::path from_root(const fs::path& path) {
 
 }  // namespace
 
-Result<Plugin> open_plugin(const fs::path& path) {
-  auto plugin = open_file(path);
-  if (plugin) return plugin;
-  Failure failure = std::move(plugin).error();
-  return Failure{failure.code, "plugin " + path.string() + " " + failure.text, path.string()};
+Result<const assay_component*> Component::loaded() const {
+  if (plugin == nullptr || !plugin->is_scanned) return constants;
+  auto library = open_library(plugin->path, plugin->into);
+  const auto refused = [&](const std::string& why) {
+    return Failure{ASSAY_FAILED_PRECONDITION, "plugin " + plugin->path.string() + " " + why,
+                   plugin->path.string()};
+  };
+  if (!library) return refused(library.error().text);
+  for (std::uint64_t i = 0; i < library->constants->n_components; ++i) {
+    const assay_component& component = *library->constants->components[i];
+    if (component.id == id() && component.kind == constants->kind) return &component;
+  }
+  return refused("has no component \"" + std::string(id()) +
+                 "\" any more; it was replaced while assay ran, so run it again");
 }
 
-Registry Registry::scan(const std::vector<fs::path>& folders) {
+Registry Registry::scan(const std::vector<PluginFolder>& folders, const ScanSettings& settings) {
   Registry registry;
-  for (const fs::path& folder : folders) registry.scan_folder(folder);
+  for (const PluginFolder& folder : folders) registry.scan_folder(folder, settings);
   return registry;
 }
 
-void Registry::scan_folder(const fs::path& folder) {
+Registry Registry::scan(const std::vector<fs::path>& folders) {
+  std::vector<PluginFolder> trusted;
+  for (const fs::path& folder : folders) trusted.push_back({folder, FolderSource::kBundled});
+  return scan(trusted, {});
+}
+
+void Registry::scan_folder(const PluginFolder& searched, const ScanSettings& settings) {
+  const fs::path& folder = searched.path;
   if (std::find(folders_.begin(), folders_.end(), folder) != folders_.end()) return;
   folders_.push_back(folder);
   std::error_code error;
@@ -147,16 +113,16 @@ void Registry::scan_folder(const fs::path& folder) {
   }
   if (error) rejected_.push_back({folder, "cannot be read as a folder: " + error.message()});
   std::sort(files.begin(), files.end());
-  for (const fs::path& file : files) scan_file(file);
+  for (const fs::path& file : files) scan_file(file, searched.source, settings);
 }
 
-void Registry::scan_file(const fs::path& path) {
+void Registry::scan_file(const fs::path& path, FolderSource source, const ScanSettings& settings) {
   std::error_code error;
   const fs::path real = fs::canonical(path, error);
   for (const auto& plugin : plugins_) {
     if (!error && plugin->path == real) return;
   }
-  auto plugin = open_file(path);
+  auto plugin = find_plugin(path, source, settings);
   if (plugin) {
     take(*std::move(plugin));
   } else {
@@ -165,7 +131,10 @@ void Registry::scan_file(const fs::path& path) {
 }
 
 void Registry::add(const assay_plugin& constants, fs::path path) {
-  take(Plugin{std::move(path), "", &constants});
+  Plugin plugin;
+  plugin.path = std::move(path);
+  plugin.constants = &constants;
+  take(std::move(plugin));
 }
 
 void Registry::take(Plugin plugin) {
@@ -207,19 +176,30 @@ std::vector<std::string> Registry::ids(assay_kind kind) const {
   return ids;
 }
 
-std::vector<fs::path> plugin_search_path(const std::vector<fs::path>& from_command_line) {
-  std::vector<fs::path> folders;
-  for (const fs::path& folder : from_command_line) folders.push_back(from_root(folder));
-
-  std::vector<fs::path> others;
-  if (const char* list = std::getenv("ASSAY_PLUGIN_PATH")) others = split_path_list(list);
+std::vector<PluginFolder> plugin_search_path(const std::vector<fs::path>& from_command_line) {
+  std::vector<PluginFolder> folders;
+  for (const fs::path& folder : from_command_line) {
+    folders.push_back({from_root(folder), FolderSource::kCommandLine});
+  }
+  std::vector<PluginFolder> others;
+  if (const char* list = std::getenv("ASSAY_PLUGIN_PATH")) {
+    for (fs::path& folder : split_path_list(list)) {
+      others.push_back({std::move(folder), FolderSource::kEnvironment});
+    }
+  }
+  if (const fs::path data = user_folder("XDG_DATA_HOME", ".local/share"); !data.empty()) {
+    others.push_back({data / "assay" / "plugins", FolderSource::kUser});
+  }
   std::error_code error;
   const fs::path executable = fs::read_symlink("/proc/self/exe", error);
-  if (!error) others.push_back(executable.parent_path() / ".." / "lib" / "assay");
-  others.emplace_back("/usr/local/lib/assay");
-  others.emplace_back("/usr/lib/assay");
-  for (const fs::path& folder : others) {
-    if (fs::is_directory(folder, error)) folders.push_back(from_root(folder));
+  if (!error) {
+    others.push_back({executable.parent_path() / ".." / "lib" / "assay", FolderSource::kBundled});
+  }
+  others.push_back({"/usr/local/lib/assay", FolderSource::kSystem});
+  others.push_back({"/usr/lib/assay", FolderSource::kSystem});
+  for (const PluginFolder& folder : others) {
+    if (!fs::is_directory(folder.path, error)) continue;
+    folders.push_back({from_root(folder.path), folder.source});
   }
   return folders;
 }

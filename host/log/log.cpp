@@ -5,11 +5,17 @@
 #include <spdlog/sinks/ansicolor_sink.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
+#include <cstdint>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+
+#include "host/log/line_budget.hpp"
 
 namespace assay::host {
 namespace {
@@ -49,6 +55,7 @@ struct Log {
   std::unique_ptr<spdlog::logger> logger = make_logger();
   void (*before)() = nullptr;
   void (*after)() = nullptr;
+  std::map<std::string, LineBudget, std::less<>> nodes;
 };
 
 Log& the_log() {
@@ -89,6 +96,27 @@ std::string as_lines(std::string_view text) {
   return lines;
 }
 
+// What follows is called with the lock held.
+
+void write(Log& log, LogLevel level, std::string_view text) {
+  if (log.before != nullptr) log.before();
+  log.logger->log(to_spdlog(level), as_lines(text));
+  log.logger->flush();
+  if (log.after != nullptr) log.after();
+}
+
+void say_left_out(Log& log, std::string_view node, std::uint64_t lines) {
+  if (lines == 0) return;
+  write(log, LogLevel::kWarn,
+        std::string(node) + ": " + std::to_string(lines) +
+            (lines == 1 ? " further line" : " further lines") + " left out: more than " +
+            std::to_string(static_cast<int>(LineBudget::kLinesPerSecond)) + " a second");
+}
+
+void say_left_out_until(Log& log, LineBudget::Time now) {
+  for (auto& [node, budget] : log.nodes) say_left_out(log, node, budget.left_out_until(now));
+}
+
 }  // namespace
 
 void start_log(LogLevel level) {
@@ -96,16 +124,16 @@ void start_log(LogLevel level) {
   const std::scoped_lock hold(log.lock);
   log.logger = make_logger();
   log.logger->set_level(to_spdlog(level));
+  log.nodes.clear();
+  [[maybe_unused]] static const int is_said_at_exit = std::atexit(log_left_out);
 }
 
 void log(LogLevel level, std::string_view text) {
   Log& log = the_log();
   const std::scoped_lock hold(log.lock);
   if (!log.logger->should_log(to_spdlog(level))) return;
-  if (log.before != nullptr) log.before();
-  log.logger->log(to_spdlog(level), as_lines(text));
-  log.logger->flush();
-  if (log.after != nullptr) log.after();
+  say_left_out_until(log, std::chrono::steady_clock::now());
+  write(log, level, text);
 }
 
 void log_from_plugin(std::string_view node, assay_level level, std::string_view text) {
@@ -114,7 +142,28 @@ void log_from_plugin(std::string_view node, assay_level level, std::string_view 
   if (level == ASSAY_DEBUG) known = LogLevel::kDebug;
   if (level == ASSAY_INFO) known = LogLevel::kInfo;
   if (level == ASSAY_WARN) known = LogLevel::kWarn;
-  log(known, std::string(node).append(": ").append(text));
+
+  Log& log = the_log();
+  const std::scoped_lock hold(log.lock);
+  if (!log.logger->should_log(to_spdlog(known))) return;
+  const auto now = std::chrono::steady_clock::now();
+  say_left_out_until(log, now);
+  const std::string_view kept = text.substr(0, kMaxPluginText);
+  auto budget = log.nodes.find(node);
+  if (budget == log.nodes.end()) budget = log.nodes.emplace(node, LineBudget()).first;
+  const auto breaks = std::count(kept.begin(), kept.end(), '\n');
+  if (!budget->second.takes(1 + static_cast<std::uint64_t>(breaks), now)) return;
+  std::string line = std::string(node).append(": ").append(kept);
+  if (kept.size() < text.size()) {
+    line += " ... " + std::to_string(text.size() - kept.size()) + " more bytes";
+  }
+  write(log, known, line);
+}
+
+void log_left_out() {
+  Log& log = the_log();
+  const std::scoped_lock hold(log.lock);
+  for (auto& [node, budget] : log.nodes) say_left_out(log, node, budget.left_out());
 }
 
 void set_log_neighbour(void (*before)(), void (*after)()) {

@@ -29,14 +29,19 @@ struct Source {
   std::string text;
 };
 
+/// A warning does not keep the manifest from running.
+enum class Severity { kError, kWarning };
+
 /// What is wrong with a manifest, and what to do about it.
 struct Diagnostic {
   Place place;
   std::string text;
   std::string help = {};
+  Severity severity = Severity::kError;
 };
 
 /// `file:line:column: text`, the line, a caret under the place, and a help line where there is one.
+/// "warning: " stands before the text of a warning.
 std::string render(const std::vector<Source>& sources, const Diagnostic& diagnostic);
 
 struct Entry;

@@ -127,7 +127,9 @@ std::string render(const std::vector<Source>& sources, const Diagnostic& diagnos
   if (place.line > 0) {
     text += std::to_string(place.line) + ":" + std::to_string(place.column) + ":";
   }
-  text += (text.empty() ? "" : " ") + printable(diagnostic.text);
+  if (!text.empty()) text += " ";
+  if (diagnostic.severity == Severity::kWarning) text += "warning: ";
+  text += printable(diagnostic.text);
   if (place.line > 0 && place.file < sources.size()) {
     const std::string number = "  " + std::to_string(place.line);
     const Excerpt shown = excerpt(line_at(sources[place.file].text, place.line), place);

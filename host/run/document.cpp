@@ -1,7 +1,9 @@
 #include "host/run/document.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <ctime>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -46,6 +48,52 @@ const VariantOutcome* outcome_of(const RunState& state, std::size_t model) {
   return found == state.variants.end() ? nullptr : &found->second;
 }
 
+template <class Number>
+Json or_null(const std::optional<Number>& number) {
+  return number ? Json(*number) : Json(nullptr);
+}
+
+/// The larger one of those that are known.
+std::optional<std::uint64_t> larger(std::optional<std::uint64_t> a,
+                                    std::optional<std::uint64_t> b) {
+  return a && b ? std::max(a, b) : a ? a : b;
+}
+
+Json peaks_of(const DeviceMemory& device) {
+  return {{"kv_peak", or_null(device.kv_peak)},
+          {"allocated_peak", or_null(device.allocated_peak)},
+          {"held_peak", or_null(device.held_peak)}};
+}
+
+/// Of each device: what stays, the peaks of all tasks together, and those of each task. Null where
+/// the backend does not tell.
+Json memory_of(const Graph& graph, const VariantOutcome& outcome) {
+  if (outcome.memory.empty()) return nullptr;
+  Json devices = Json::array();
+  for (const DeviceMemory& loaded : outcome.memory) {
+    DeviceMemory most = loaded;
+    Json tasks = Json::array();
+    for (const auto& [task, done] : outcome.tasks) {
+      for (const DeviceMemory& device : done.memory) {
+        if (device.device != loaded.device) continue;
+        most.kv_peak = larger(most.kv_peak, device.kv_peak);
+        most.allocated_peak = larger(most.allocated_peak, device.allocated_peak);
+        most.held_peak = larger(most.held_peak, device.held_peak);
+        Json entry{{"task", graph.tasks[task].name}};
+        entry.update(peaks_of(device));
+        tasks.push_back(std::move(entry));
+      }
+    }
+    Json entry{{"device", loaded.device},
+               {"weights", or_null(loaded.weights)},
+               {"kv_per_token", or_null(loaded.kv_per_token)}};
+    entry.update(peaks_of(most));
+    entry["tasks"] = std::move(tasks);
+    devices.push_back(std::move(entry));
+  }
+  return {{"devices", std::move(devices)}};
+}
+
 Json variant_entry(const Graph& graph, const RunState& state, std::size_t model) {
   const ModelSpec& spec = graph.models[model];
   const VariantOutcome* outcome = outcome_of(state, model);
@@ -67,6 +115,7 @@ Json variant_entry(const Graph& graph, const RunState& state, std::size_t model)
       outcome->chat_fingerprint.empty() ? Json(nullptr) : Json(outcome->chat_fingerprint);
   entry["load_seconds"] = outcome->load_seconds;
   entry["score_seconds"] = score_seconds;
+  entry["memory"] = memory_of(graph, *outcome);
   return entry;
 }
 
@@ -151,7 +200,9 @@ void add_failures(Json& list, const std::vector<FailureNote>& notes) {
     list.push_back({{"variant", note.variant.empty() ? Json(nullptr) : Json(note.variant)},
                     {"task", note.task.empty() ? Json(nullptr) : Json(note.task)},
                     {"item", note.item ? Json(*note.item) : Json(nullptr)},
-                    {"text", note.failure.text}});
+                    {"text", note.failure.text},
+                    {"items_in_flight", note.items_in_flight},
+                    {"log", note.failure.log}});
   }
 }
 

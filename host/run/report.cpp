@@ -287,12 +287,9 @@ Result<void> write_report(const ReportSpec& report, const Graph& graph, const Js
   auto instance = Instance::create(*report.use.component, options, lease);
   if (!instance) return std::move(instance).error();
   const Tables tables(graph, document, out);
-  assay_error error{};
-  error.struct_size = sizeof(error);
-  const assay_status status =
-      instance->api<assay_reporter_v1>().write(instance->self(), &tables.table(), &error);
-  if (status != ASSAY_OK) return failure_from(instance->component(), status, error);
-  return {};
+  return instance->call("write", [&](assay_error* error) {
+    return instance->api<assay_reporter_v1>().write(instance->self(), &tables.table(), error);
+  });
 }
 
 }  // namespace assay::host

@@ -154,6 +154,15 @@ struct Scoring::Unit {
     slots.push_back(std::move(slot));
   }
 
+  /// The first of the items that failed with the call, as the others of it were answered before.
+  std::vector<std::uint64_t> open_items() const {
+    std::vector<std::uint64_t> items;
+    for (const Slot& slot : slots) {
+      if (slot.failure && items.size() < kMaxItemFailures) items.push_back(slot.item.index);
+    }
+    return items;
+  }
+
   // Whether this was the last open request of its item.
   bool take(std::uint64_t id, Result<Score> score) {
     Slot& slot = slots[owner[id].first];
@@ -180,7 +189,7 @@ struct Scoring::Unit {
     };
     if (task.protocol != Protocol::kGenerate) return variant.session->score(to_score, sink);
     return variant.session->generate(to_generate, decoding_of(task.generate, variant.tokenizer),
-                                     variant.tokenizer, sink);
+                                     sink);
   }
 
   /// The row of an answered item; notes in its slot why it has no figures.
@@ -204,10 +213,21 @@ Scoring::Scoring(const Graph& graph, std::filesystem::path out, ProgressStyle pr
       out_(std::move(out)),
       progress_(progress),
       cancelled_(cancelled),
-      sources_(graph, out_, cancelled) {}
+      sources_(graph, out_, progress, cancelled) {}
 
 void Scoring::note(const ModelSpec& model, const std::string& task, Failure failure) {
   failures_.push_back({model.name, task, std::nullopt, std::move(failure)});
+}
+
+/// What is kept now, and peaks that begin anew. Figures that cannot be had are not known, which the
+/// log explains; they are no reason to give a variant up.
+std::vector<DeviceMemory> Scoring::memory_of(Variant& variant) const {
+  auto memory = variant.session->memory();
+  const auto reset = memory ? variant.session->reset_memory_peaks() : Result<void>(memory.error());
+  if (memory && reset) return std::move(*memory);
+  log(LogLevel::kWarn,
+      "model." + variant.model->name + ": its memory is not known: " + reset.error().text);
+  return {};
 }
 
 Result<Scoring::Variant> Scoring::open(std::size_t index) {
@@ -254,6 +274,7 @@ Result<VariantOutcome> Scoring::variant(std::size_t index) {
   outcome.info = variant.info;
   outcome.tokenizer_fingerprint = variant.tokenizer.fingerprint();
   if (variant.chat) outcome.chat_fingerprint = variant.chat->fingerprint();
+  outcome.memory = memory_of(variant);
 
   outcome.status = Status::kComplete;
   for (std::size_t t = 0; t < graph_.tasks.size(); ++t) {
@@ -269,6 +290,7 @@ Result<VariantOutcome> Scoring::variant(std::size_t index) {
       outcome.status = Status::kFailed;
       continue;
     }
+    if (scored && scored->status != Status::kFailed) scored->memory = memory_of(variant);
     if (scored) outcome.tasks[t] = *scored;
     const bool is_partial = !scored || scored->status == Status::kPartial;
     if (is_partial && outcome.status == Status::kComplete) outcome.status = Status::kPartial;
@@ -368,6 +390,7 @@ Result<TaskOutcome> Scoring::task(std::size_t index, Variant& variant) {
     auto ran = unit.run(variant, progress);
     if (!ran && ran.error().code != ASSAY_CANCELLED) {
       note(model, spec.name, ran.error());
+      failures_.back().items_in_flight = unit.open_items();
       outcome.status = Status::kFailed;
     }
 

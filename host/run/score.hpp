@@ -40,6 +40,7 @@ struct TaskOutcome {
   Status status = Status::kFailed;
   ItemCounts counts;
   double score_seconds = 0;
+  std::vector<DeviceMemory> memory = {};  ///< peaks since the task began; empty: not known
 };
 
 /// A failure to be shown: of a whole variant, of a task of it, or of an item.
@@ -47,6 +48,7 @@ struct FailureNote {
   std::string variant, task;
   std::optional<std::uint64_t> item;
   Failure failure;
+  std::vector<std::uint64_t> items_in_flight = {};  ///< asked for and not answered when it failed
 };
 
 struct VariantOutcome {
@@ -55,6 +57,7 @@ struct VariantOutcome {
   std::string tokenizer_fingerprint;
   std::string chat_fingerprint;  ///< "" where no task of the variant chats
   double load_seconds = 0;
+  std::vector<DeviceMemory> memory;          ///< after load; empty: not known
   std::map<std::size_t, TaskOutcome> tasks;  ///< by index into Graph::tasks
 };
 
@@ -92,6 +95,7 @@ class Scoring {
   Result<TaskOutcome> task(std::size_t task, Variant& variant);
   Result<void> check_lengths(const TaskSpec& task, const Variant& variant) const;
   void note(const ModelSpec& model, const std::string& task, Failure failure);
+  std::vector<DeviceMemory> memory_of(Variant& variant) const;
 
   const Graph& graph_;
   std::filesystem::path out_;

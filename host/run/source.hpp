@@ -8,6 +8,7 @@
 #include "host/core/result.hpp"
 #include "host/graph/graph.hpp"
 #include "host/protocol/protocol.hpp"
+#include "host/run/progress.hpp"
 #include "host/store/spool.hpp"
 
 namespace assay::host {
@@ -17,8 +18,9 @@ namespace assay::host {
 /// Threads  one call at a time
 class Sources {
  public:
-  Sources(const Graph& graph, std::filesystem::path folder, const std::atomic<bool>& cancelled)
-      : graph_(graph), folder_(std::move(folder)), cancelled_(cancelled) {}
+  Sources(const Graph& graph, std::filesystem::path folder, ProgressStyle progress,
+          const std::atomic<bool>& cancelled)
+      : graph_(graph), folder_(std::move(folder)), progress_(progress), cancelled_(cancelled) {}
 
   /// The records of a dataset, read on first use.
   ///
@@ -31,6 +33,7 @@ class Sources {
 
   const Graph& graph_;
   std::filesystem::path folder_;
+  ProgressStyle progress_;
   const std::atomic<bool>& cancelled_;
   std::map<std::size_t, Spool> spools_;
 };

@@ -13,6 +13,12 @@ double mean(std::span<const double> values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
+std::vector<double> differences(std::span<const double> a, std::span<const double> b) {
+  std::vector<double> all(a.size());
+  for (std::size_t i = 0; i < a.size(); ++i) all[i] = b[i] - a[i];
+  return all;
+}
+
 double squared_deviations(std::span<const double> values, double centre) {
   return std::accumulate(values.begin(), values.end(), 0.0, [centre](double total, double value) {
     return total + (value - centre) * (value - centre);
@@ -36,9 +42,7 @@ Estimate mean_of(std::span<const double> values) {
 }
 
 Estimate paired_difference(std::span<const double> a, std::span<const double> b) {
-  std::vector<double> differences(a.size());
-  for (std::size_t i = 0; i < a.size(); ++i) differences[i] = b[i] - a[i];
-  return mean_of(differences);
+  return mean_of(differences(a, b));
 }
 
 std::uint64_t block_of(std::uint64_t row, std::uint64_t n_rows, std::uint64_t n_blocks) {
@@ -49,6 +53,10 @@ double jackknife_error(std::span<const double> left_out) {
   if (left_out.size() < 2) return kUnknown;
   const auto blocks = static_cast<double>(left_out.size());
   return std::sqrt((blocks - 1) / blocks * squared_deviations(left_out, mean(left_out)));
+}
+
+double jackknife_error(std::span<const double> a, std::span<const double> b) {
+  return jackknife_error(differences(a, b));
 }
 
 double retained(double baseline, double candidate, bool less_is_better) {

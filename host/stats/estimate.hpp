@@ -35,11 +35,16 @@ constexpr std::uint64_t kJackknifeBlocks = 20;
 /// The block a row belongs to: contiguous, of nearly equal sizes.
 std::uint64_t block_of(std::uint64_t row, std::uint64_t n_rows, std::uint64_t n_blocks);
 
-/// The delete-one-block jackknife standard error of a figure, from its values with each block left
-/// out: sqrt((g - 1) / g * sum (x_i - mean)^2). NaN for fewer than 2 blocks or any NaN.
+/// The jackknife standard error of a figure, from its values with each of g parts (single items, or
+/// blocks) left out: sqrt((g - 1) / g * sum (x_i - mean)^2). NaN for fewer than 2 parts or any NaN.
 ///
-/// Source   Efron and Stein 1981, equation 1.3, on blocks
+/// Source   Efron and Stein 1981, equation 1.3
 double jackknife_error(std::span<const double> left_out);
+
+/// That of the difference b - a of two figures, the same part left out of both.
+///
+/// Shapes   a and b of equal length, paired by position
+double jackknife_error(std::span<const double> a, std::span<const double> b);
 
 /// Candidate over baseline, so that 1 means nothing lost and less than 1 a loss, whichever way the
 /// metric points. NaN where the quotient is undefined (a divisor of 0) or either is not finite.

@@ -1,10 +1,13 @@
 #include "host/stats/measure.hpp"
 
+#include <assay/ext.h>
+
 #include <algorithm>
 #include <assay/arrow.hpp>
 #include <cmath>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -105,10 +108,34 @@ void append_row(const RowColumnData& column, std::uint64_t row, Builder& builder
   }
 }
 
+/// assay.metric.sums/1 of a metric.
+struct Sums {
+  const assay_metric_sums_v1* table = nullptr;  ///< NULL: not offered
+  std::vector<std::string> terms;
+
+  static Result<Sums> of(const Instance& instance) {
+    Sums sums;
+    const auto* table = instance.extension<assay_metric_sums_v1>(ASSAY_METRIC_SUMS_1);
+    if (table == nullptr) return sums;
+    if (!ASSAY_HAS(assay_metric_sums_v1, table, totals) || table->totals == nullptr ||
+        (table->n_terms > 0 && table->terms == nullptr) ||
+        std::any_of(table->terms, table->terms + table->n_terms,
+                    [](const char* term) { return term == nullptr; })) {
+      return Failure{ASSAY_INTERNAL, std::string(instance.component().id()) +
+                                         ": misbehaviour: its " ASSAY_METRIC_SUMS_1
+                                         " is not whole"};
+    }
+    sums.table = table;
+    sums.terms.assign(table->terms, table->terms + table->n_terms);
+    return sums;
+  }
+};
+
 /// What a metric pushes, checked against what it declared.
 class Values {
  public:
-  Values(const MetricSpec& metric, std::size_t n_rows) : metric_(metric) {
+  Values(const MetricSpec& metric, const std::vector<std::string>& terms, std::size_t n_rows)
+      : metric_(metric), names_(terms), terms_(terms.size(), std::vector<double>(n_rows, 0.0)) {
     measured_.totals.assign(metric.outputs.size(), {kUnknown, kUnknown, 0});
     measured_.samples.assign(metric.outputs.size(), std::vector<double>(n_rows, kUnknown));
     table_.struct_size = sizeof(table_);
@@ -123,6 +150,8 @@ class Values {
   }
 
   const assay_value_sink& table() const { return table_; }
+  /// Per term its sample for each row, 0 where there is none.
+  const std::vector<std::vector<double>>& terms() const { return terms_; }
 
   void begin_batch(std::size_t first_row, std::size_t n_rows) {
     first_row_ = first_row;
@@ -141,12 +170,15 @@ class Values {
   }
 
  private:
-  std::optional<std::size_t> output(const char* name) {
+  std::optional<std::size_t> output(const char* name) const {
     for (std::size_t i = 0; i < metric_.outputs.size(); ++i) {
       if (metric_.outputs[i].name == name) return i;
     }
-    fault("gave a value for \"" + std::string(name) + "\", an output it does not declare");
     return std::nullopt;
+  }
+
+  void undeclared(const char* name) {
+    fault("gave a value for \"" + std::string(name) + "\", an output it does not declare");
   }
 
   void fault(std::string text) {
@@ -155,13 +187,18 @@ class Values {
 
   void sample(std::uint64_t row, const char* name, double value) {
     const auto which = output(name);
-    if (!which) return;
-    const MetricOutput& declared = metric_.outputs[*which];
+    const auto term = std::find(names_.begin(), names_.end(), name);
+    if (!which && term == names_.end()) return undeclared(name);
     if (row >= n_rows_) {
-      fault("gave a sample of " + declared.name + " for row " + std::to_string(row) + " of " +
+      fault("gave a sample of " + std::string(name) + " for row " + std::to_string(row) + " of " +
             std::to_string(n_rows_));
       return;
     }
+    if (term != names_.end() && !std::isnan(value)) {
+      terms_[static_cast<std::size_t>(term - names_.begin())][first_row_ + row] = value;
+    }
+    if (!which) return;
+    const MetricOutput& declared = metric_.outputs[*which];
     double& kept = measured_.samples[*which][first_row_ + row];
     if (!std::isnan(kept)) fault("gave two samples of " + declared.name + " for one row");
     if (value < declared.lo || value > declared.hi) {
@@ -173,11 +210,13 @@ class Values {
 
   void total(const char* name, double value, double std_error, std::uint64_t n) {
     const auto which = output(name);
-    if (!which) return;
+    if (!which) return undeclared(name);
     measured_.totals[*which] = {value, std_error, n};
   }
 
   const MetricSpec& metric_;
+  const std::vector<std::string>& names_;  // of terms
+  std::vector<std::vector<double>> terms_;
   Measured measured_;
   std::size_t first_row_ = 0, n_rows_ = 0;
   std::string fault_;
@@ -214,12 +253,10 @@ Result<void> update(Instance& instance, const std::vector<const RowColumnData*>&
     builder.end_struct();
   }
   const Array array(builder.finish());
-  assay_error error{};
-  error.struct_size = sizeof(error);
-  const assay_status status = instance.api<assay_metric_v1>().update(
-      instance.self(), schema.get(), array.get(), &values.table(), &error);
-  if (status != ASSAY_OK) return failure_from(instance.component(), status, error);
-  return {};
+  return instance.call("update", [&](assay_error* error) {
+    return instance.api<assay_metric_v1>().update(instance.self(), schema.get(), array.get(),
+                                                  &values.table(), error);
+  });
 }
 
 /// Rows of one jackknife block out of `rows`, the others kept.
@@ -232,11 +269,124 @@ std::vector<std::uint64_t> without_block(std::span<const std::uint64_t> rows, st
   return kept;
 }
 
-bool needs_jackknife(const MetricSpec& metric, const Measured& measured) {
+/// Per output its totals with parts of the rows left out; empty where there are none to be had.
+using LeftOut = std::vector<std::vector<double>>;
+
+/// Which standard errors of totals are wanted?
+using Wants = bool (*)(const MetricSpec&, const Measured&);
+
+bool wants_none(const MetricSpec&, const Measured&) { return false; }
+
+bool wants_unknown(const MetricSpec& metric, const Measured& measured) {
   for (std::size_t i = 0; i < metric.outputs.size(); ++i) {
     if (!metric.outputs[i].is_mean && std::isnan(measured.totals[i].std_error)) return true;
   }
   return false;
+}
+
+bool wants_totals(const MetricSpec& metric, const Measured&) {
+  return std::any_of(metric.outputs.begin(), metric.outputs.end(),
+                     [](const MetricOutput& output) { return !output.is_mean; });
+}
+
+/// The totals without each of the rows, from sums.
+///
+/// Shapes   terms [n_terms][n_rows]
+Result<LeftOut> without_each(const Instance& instance, const Sums& sums,
+                             const std::vector<std::vector<double>>& terms, std::size_t n_rows,
+                             std::size_t n_outputs) {
+  const std::size_t n_terms = terms.size();
+  std::vector<double> whole;
+  for (const auto& term : terms) whole.push_back(std::accumulate(term.begin(), term.end(), 0.0));
+
+  LeftOut left_out(n_outputs);
+  std::vector<double> part, items, out;
+  for (std::size_t first = 0; first < n_rows; first += kBatchRows) {
+    const std::size_t n = std::min(kBatchRows, n_rows - first);
+    part.assign(n * n_terms, 0);
+    items.assign(n, static_cast<double>(n_rows - 1));
+    out.assign(n * n_outputs, kUnknown);
+    for (std::size_t i = 0; i < n; ++i) {
+      for (std::size_t k = 0; k < n_terms; ++k) {
+        part[i * n_terms + k] = whole[k] - terms[k][first + i];
+      }
+    }
+    const auto given = instance.call("totals", [&](assay_error* error) {
+      return sums.table->totals(instance.self(), part.data(), items.data(), n, out.data(), error);
+    });
+    if (!given) return given.error();
+    for (std::size_t i = 0; i < n; ++i) {
+      for (std::size_t k = 0; k < n_outputs; ++k) {
+        left_out[k].push_back(out[i * n_outputs + k]);
+      }
+    }
+  }
+  return left_out;
+}
+
+struct WithLeftOut {
+  Measured measured;
+  LeftOut left_out;
+};
+
+/// Runs the metric; where errors are wanted and it has sums, its totals without each of the rows.
+Result<WithLeftOut> run_once(const MetricSpec& metric, const RowTable& table,
+                             std::span<const std::uint64_t> rows, std::uint64_t seed, Wants wants) {
+  Lease lease;
+  lease.node = std::string(metric.use.component->id());
+  lease.seed = seed;
+  auto instance = Instance::create(*metric.use.component, metric.use.options, lease);
+  if (!instance) return std::move(instance).error();
+  const auto sums = Sums::of(*instance);
+  if (!sums) return sums.error();
+  std::vector<const RowColumnData*> columns = columns_for(metric, table);
+  std::erase_if(columns, [](const RowColumnData* column) { return is_all_null(*column); });
+  Values values(metric, sums->terms, rows.size());
+  for (std::size_t first = 0; first < rows.size(); first += kBatchRows) {
+    const auto part = rows.subspan(first, std::min(kBatchRows, rows.size() - first));
+    values.begin_batch(first, part.size());
+    if (auto ok = update(*instance, columns, part, values); !ok) return std::move(ok).error();
+  }
+  const auto finished = instance->call("finish", [&](assay_error* error) {
+    return instance->api<assay_metric_v1>().finish(instance->self(), &values.table(), error);
+  });
+  if (!finished) return finished.error();
+  auto measured = values.finish();
+  if (!measured) return std::move(measured).error();
+  WithLeftOut result{*std::move(measured), {}};
+  if (sums->table == nullptr || rows.size() < 2 || !wants(metric, result.measured)) return result;
+  auto left_out =
+      without_each(*instance, *sums, values.terms(), rows.size(), metric.outputs.size());
+  if (!left_out) return std::move(left_out).error();
+  result.left_out = *std::move(left_out);
+  return result;
+}
+
+/// The totals without each of the blocks, running the metric on what is left.
+LeftOut without_blocks(const MetricSpec& metric, const RowTable& table,
+                       std::span<const std::uint64_t> rows, std::uint64_t seed) {
+  const std::uint64_t n_blocks = std::min<std::uint64_t>(kJackknifeBlocks, rows.size());
+  LeftOut left_out(metric.outputs.size());
+  for (std::uint64_t block = 0; block < n_blocks; ++block) {
+    const auto part = measure(metric, table, without_block(rows, block, n_blocks), seed);
+    if (!part) return {};  // a metric that is undefined on a part has no error
+    for (std::size_t i = 0; i < left_out.size(); ++i) {
+      left_out[i].push_back(part->totals[i].value);
+    }
+  }
+  return left_out;
+}
+
+/// Measures, with the parts left out that the wanted errors need.
+Result<WithLeftOut> leave_out(const MetricSpec& metric, const RowTable& table,
+                              std::span<const std::uint64_t> rows, std::uint64_t seed,
+                              Wants wants) {
+  auto result = run_once(metric, table, rows, seed, wants);
+  if (!result || rows.size() < 2 || !result->left_out.empty()) return result;
+  if (wants(metric, result->measured)) {
+    result->left_out = without_blocks(metric, table, rows, seed);
+  }
+  return result;
 }
 
 }  // namespace
@@ -279,80 +429,45 @@ const Json* column_of(const Json& row, const std::string& name) {
 
 Result<Measured> measure(const MetricSpec& metric, const RowTable& table,
                          std::span<const std::uint64_t> rows, std::uint64_t seed) {
-  Lease lease;
-  lease.node = std::string(metric.use.component->id());
-  lease.seed = seed;
-  auto instance = Instance::create(*metric.use.component, metric.use.options, lease);
-  if (!instance) return std::move(instance).error();
-  std::vector<const RowColumnData*> columns = columns_for(metric, table);
-  std::erase_if(columns, [](const RowColumnData* column) { return is_all_null(*column); });
-  Values values(metric, rows.size());
-  for (std::size_t first = 0; first < rows.size(); first += kBatchRows) {
-    const auto part = rows.subspan(first, std::min(kBatchRows, rows.size() - first));
-    values.begin_batch(first, part.size());
-    if (auto ok = update(*instance, columns, part, values); !ok) return std::move(ok).error();
-  }
-  assay_error error{};
-  error.struct_size = sizeof(error);
-  const assay_status status =
-      instance->api<assay_metric_v1>().finish(instance->self(), &values.table(), &error);
-  if (status != ASSAY_OK) return failure_from(instance->component(), status, error);
-  return values.finish();
+  auto result = run_once(metric, table, rows, seed, wants_none);
+  if (!result) return std::move(result).error();
+  return std::move(result->measured);
 }
 
 Result<Measured> measure_with_errors(const MetricSpec& metric, const RowTable& table,
                                      std::span<const std::uint64_t> rows, std::uint64_t seed) {
-  auto measured = measure(metric, table, rows, seed);
-  if (!measured || rows.size() < 2 || !needs_jackknife(metric, *measured)) return measured;
-  const std::uint64_t n_blocks = std::min<std::uint64_t>(kJackknifeBlocks, rows.size());
-  std::vector<std::vector<double>> left_out(metric.outputs.size());
-  for (std::uint64_t block = 0; block < n_blocks; ++block) {
-    auto part = measure(metric, table, without_block(rows, block, n_blocks), seed);
-    if (!part) return measured;  // a metric that is undefined on a part has no error
-    for (std::size_t i = 0; i < left_out.size(); ++i) {
-      left_out[i].push_back(part->totals[i].value);
+  auto result = leave_out(metric, table, rows, seed, wants_unknown);
+  if (!result) return std::move(result).error();
+  Measured& measured = result->measured;
+  for (std::size_t i = 0; i < result->left_out.size(); ++i) {
+    double& error = measured.totals[i].std_error;
+    if (!metric.outputs[i].is_mean && std::isnan(error)) {
+      error = jackknife_error(result->left_out[i]);
     }
   }
-  for (std::size_t i = 0; i < left_out.size(); ++i) {
-    double& error = measured->totals[i].std_error;
-    if (!metric.outputs[i].is_mean && std::isnan(error)) error = jackknife_error(left_out[i]);
-  }
-  return measured;
+  return std::move(measured);
 }
 
 Result<std::vector<Paired>> compare(const MetricSpec& metric, const RowTable& a,
                                     std::span<const std::uint64_t> rows_a, const RowTable& b,
                                     std::span<const std::uint64_t> rows_b, std::uint64_t seed) {
-  const auto whole_a = measure(metric, a, rows_a, seed);
+  const auto whole_a = leave_out(metric, a, rows_a, seed, wants_totals);
   if (!whole_a) return whole_a.error();
-  const auto whole_b = measure(metric, b, rows_b, seed);
+  const auto whole_b = leave_out(metric, b, rows_b, seed, wants_totals);
   if (!whole_b) return whole_b.error();
+  const bool has_parts = !whole_a->left_out.empty() && !whole_b->left_out.empty();
   std::vector<Paired> paired;
-  bool has_totals = false;
   for (std::size_t i = 0; i < metric.outputs.size(); ++i) {
-    Paired one{whole_a->totals[i].value, whole_b->totals[i].value, {}};
+    const Measured &of_a = whole_a->measured, &of_b = whole_b->measured;
+    Paired one{of_a.totals[i].value, of_b.totals[i].value, {}};
     if (metric.outputs[i].is_mean) {
-      one.delta = paired_difference(whole_a->samples[i], whole_b->samples[i]);
+      one.delta = paired_difference(of_a.samples[i], of_b.samples[i]);
     } else {
       one.delta = {one.candidate - one.baseline, kUnknown, rows_a.size()};
-      has_totals = true;
+      if (has_parts)
+        one.delta.std_error = jackknife_error(whole_a->left_out[i], whole_b->left_out[i]);
     }
     paired.push_back(one);
-  }
-  if (!has_totals || rows_a.size() < 2) return paired;
-
-  const std::uint64_t n_blocks = std::min<std::uint64_t>(kJackknifeBlocks, rows_a.size());
-  std::vector<std::vector<double>> left_out(metric.outputs.size());
-  for (std::uint64_t block = 0; block < n_blocks; ++block) {
-    const auto part_a = measure(metric, a, without_block(rows_a, block, n_blocks), seed);
-    const auto part_b = measure(metric, b, without_block(rows_b, block, n_blocks), seed);
-    if (!part_a || !part_b) return paired;
-    for (std::size_t i = 0; i < left_out.size(); ++i) {
-      left_out[i].push_back(part_b->totals[i].value - part_a->totals[i].value);
-    }
-  }
-  for (std::size_t i = 0; i < paired.size(); ++i) {
-    if (!metric.outputs[i].is_mean) paired[i].delta.std_error = jackknife_error(left_out[i]);
   }
   return paired;
 }

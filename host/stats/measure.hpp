@@ -69,7 +69,9 @@ struct Measured {
 Result<Measured> measure(const MetricSpec& metric, const RowTable& table,
                          std::span<const std::uint64_t> rows, std::uint64_t seed);
 
-/// As measure(), and standard errors that the metric left unknown are filled by the jackknife.
+/// As measure(), and standard errors of totals that the metric left unknown are filled by the
+/// jackknife: leaving out each row where the metric has totals as functions of sums
+/// (assay.metric.sums/1), else each of kJackknifeBlocks blocks, running the metric on the others.
 Result<Measured> measure_with_errors(const MetricSpec& metric, const RowTable& table,
                                      std::span<const std::uint64_t> rows, std::uint64_t seed);
 
@@ -80,7 +82,7 @@ struct Paired {
 };
 
 /// Pairs rows by item. Outputs that are means of samples are compared sample by sample, all others
-/// by leaving out the same blocks of items in both.
+/// by leaving out the same items in both, as in measure_with_errors().
 ///
 /// Shapes   rows_a[i] and rows_b[i] are the same item
 Result<std::vector<Paired>> compare(const MetricSpec& metric, const RowTable& a,

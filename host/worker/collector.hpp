@@ -3,12 +3,14 @@
 #pragma once
 
 #include <assay/abi.h>
+#include <assay/ext.h>
 
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "host/core/result.hpp"
@@ -19,7 +21,8 @@ namespace assay::host {
 /// `State` is what arrived for one request so far, and has a `std::string fault`: what the backend
 /// did wrong in it, or "". Hooks are called one at a time.
 ///
-/// Threads  [any-thread] the table until the call it is given to returns; the sink is called from
+/// Threads  [any-thread] the tables until the call they are given to returns; the sink is called
+/// from
 ///          there, not two at a time
 template <class Answer, class State>
 class Collector {
@@ -42,14 +45,32 @@ class Collector {
                        std::uint64_t n) noexcept -> std::int32_t {
       return self(ctx).with(id, [&](State& state) { return self(ctx).tokens(state, tokens, n); });
     };
-    table_.done = [](void* ctx, std::uint64_t id, const assay_error* failure,
-                     const assay_usage* usage) noexcept { self(ctx).done(id, failure, usage); };
+    table_.done = done_of;
+
+    text_table_.struct_size = sizeof(text_table_);
+    text_table_.ctx = this;
+    text_table_.text = [](void* ctx, std::uint64_t id, assay_str piece,
+                          std::uint64_t n_tokens) noexcept -> std::int32_t {
+      const std::string_view text =
+          piece.len > 0 ? std::string_view(piece.ptr, piece.len) : std::string_view();
+      return self(ctx).with(id,
+                            [&](State& state) { return self(ctx).text(state, text, n_tokens); });
+    };
+    text_table_.scores = [](void* ctx, std::uint64_t id, std::int64_t begin,
+                            const std::int64_t* end, const float* logprobs,
+                            const std::uint8_t* greedy, std::uint64_t n) noexcept -> std::int32_t {
+      return self(ctx).with(id, [&](State& state) {
+        return self(ctx).pieces(state, begin, end, logprobs, greedy, n);
+      });
+    };
+    text_table_.done = done_of;
   }
   Collector(const Collector&) = delete;
   Collector& operator=(const Collector&) = delete;
   virtual ~Collector() = default;
 
   const assay_result_sink& table() const { return table_; }
+  const assay_text_sink& text_table() const { return text_table_; }
 
   /// Answers every request the backend left open.
   void fail_the_rest(const Failure& failure) {
@@ -75,7 +96,20 @@ class Collector {
   virtual std::int32_t tokens(State&, const std::int32_t* /*tokens*/, std::uint64_t /*n*/) {
     return 1;
   }
+  virtual std::int32_t text(State&, std::string_view /*piece*/, std::uint64_t /*n_tokens*/) {
+    return 1;
+  }
+  virtual std::int32_t pieces(State&, std::int64_t /*begin*/, const std::int64_t* /*end*/,
+                              const float* /*logprobs*/, const std::uint8_t* /*greedy*/,
+                              std::uint64_t /*n*/) {
+    return 1;
+  }
   virtual Result<Answer> finish(State& state, const assay_usage* usage) = 0;
+
+  static void done_of(void* ctx, std::uint64_t id, const assay_error* failure,
+                      const assay_usage* usage) noexcept {
+    self(ctx).done(id, failure, usage);
+  }
 
   static Collector& self(void* ctx) { return *static_cast<Collector*>(ctx); }
 
@@ -119,6 +153,7 @@ class Collector {
   std::map<std::uint64_t, State> open_;
   std::string misbehaviour_;
   assay_result_sink table_{};
+  assay_text_sink text_table_{};
 };
 
 }  // namespace assay::host

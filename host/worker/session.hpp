@@ -14,6 +14,7 @@
 #include "host/core/result.hpp"
 #include "host/graph/graph.hpp"
 #include "host/text/text.hpp"
+#include "host/worker/memory.hpp"
 
 namespace assay::host {
 
@@ -33,9 +34,24 @@ struct ScoreRequest {
   std::uint64_t prefix_group = 0, prefix_len = 0;
 };
 
+/// What stands before an answer where tokens are the backend's business: a chat, or a prompt where
+/// there are no messages.
+struct TextPrompt {
+  std::vector<ChatTurn> messages;
+  std::string prompt;
+};
+
+/// `continuation` is predicted from the prompt.
+struct TextScoreRequest {
+  std::uint64_t id = 0;
+  TextPrompt prompt;
+  std::string continuation;
+};
+
 struct Score {
-  std::vector<float> logprobs;       ///< nats, one per scored token
+  std::vector<float> logprobs;       ///< nats, one per scored token; of a text, one per piece
   std::vector<std::uint8_t> greedy;  ///< 1 where the token is the arg-max
+  bool straddles = false;  ///< of a text: the first piece begins inside the prompt, counted whole
 };
 
 /// Called once per request, with its score or why there is none. Threads [any-thread], not two at
@@ -57,6 +73,12 @@ struct GenerateRequest {
   std::uint64_t seed = 0;  ///< decides the draw alone
 };
 
+struct TextGenerateRequest {
+  std::uint64_t id = 0;
+  TextPrompt prompt;
+  std::uint64_t seed = 0;  ///< as of GenerateRequest
+};
+
 /// kEnd: an end token; kStop: a stop text; kLength: max_new tokens.
 enum class Finish { kEnd, kStop, kLength };
 
@@ -64,7 +86,8 @@ enum class Finish { kEnd, kStop, kLength };
 ///
 /// Units    seconds from the start of work on the request
 struct Generation {
-  std::vector<std::int32_t> tokens;  ///< all that were drawn, the last of a stop included
+  std::vector<std::int32_t> tokens;       ///< all that were drawn, the last of a stop included
+  std::optional<std::uint64_t> n_tokens;  ///< nothing: a backend of texts that does not count them
   std::string text;  ///< decoded, special tokens left out, cut before the first stop text
   Finish finish = Finish::kLength;
   std::optional<double> first_token_seconds;  ///< nothing: the backend does not stream
@@ -74,6 +97,9 @@ struct Generation {
 /// As ScoreSink.
 using GenerationSink = std::function<void(std::uint64_t id, Result<Generation> generation)>;
 
+/// A backend of tokens is asked by score and generate, one of texts alone by score_texts and
+/// generate_texts.
+///
 /// Threads  one call at a time
 class Session {
  public:
@@ -81,14 +107,33 @@ class Session {
 
   virtual Result<ModelInfo> load(std::uint64_t max_tokens) = 0;  ///< 0: not known
 
+  /// After load: the backend's own where it brings one, else the model directory's. The session
+  /// outlives them. A backend of texts alone has no tokenizer.
+  virtual Result<Tokenizer> tokenizer() = 0;
+  virtual Result<ChatTemplate> chat_template() = 0;
+
+  /// What the backend says it keeps; empty where it does not say. After load, between the calls
+  /// below.
+  virtual Result<std::vector<DeviceMemory>> memory() = 0;
+  /// Peaks of memory() begin anew.
+  virtual Result<void> reset_memory_peaks() = 0;
+
   /// Returns when every request was answered. A failed call ends the session; requests it left
   /// open are answered with that failure first.
   virtual Result<void> score(std::span<const ScoreRequest> requests, const ScoreSink& sink) = 0;
 
-  /// As score. A stop text ends its request as soon as it stands in the decoded text, wherever the
-  /// borders of tokens are.
+  /// As score. A stop text ends its request as soon as it stands in the text decoded by
+  /// tokenizer(), wherever the borders of tokens are.
   virtual Result<void> generate(std::span<const GenerateRequest> requests, const Decoding& decoding,
-                                const Tokenizer& tokenizer, const GenerationSink& sink) = 0;
+                                const GenerationSink& sink) = 0;
+
+  /// As score.
+  virtual Result<void> score_texts(std::span<const TextScoreRequest> requests,
+                                   const ScoreSink& sink) = 0;
+
+  /// As score. A stop text ends its request as soon as it stands in the answer.
+  virtual Result<void> generate_texts(std::span<const TextGenerateRequest> requests,
+                                      const Decoding& decoding, const GenerationSink& sink) = 0;
 };
 
 /// Creates the backend of a variant inside this process.

@@ -184,5 +184,44 @@ TEST_F(Cli, SameManifestTwiceGivesTheSameRows) {
   EXPECT_EQ(rows_in(folder_.path() / "out/rows/a/choice.jsonl.zst"), first);
 }
 
+TEST_F(Cli, ShowsWhatAComponentSaysOfItsOptionsOnceAndRuns) {
+  write_items(3);
+  const std::string checked =
+      "[model.c]\nbackend = \"fake/ext-check\"\npath = \"" + model_ + "\"\n";
+  const std::string warned =
+      folder_.write("warned.toml", manifest(checked + "slow = true\n")).string();
+  const Ran ok = run_assay({"check", warned, "--plugin-dir", ASSAY_TEST_FAKES});
+  EXPECT_EQ(ok.exit_code, 0) << ok.err;
+  const std::string sentence = ": warning: slow takes ten times as long\n";
+  EXPECT_NE(ok.err.find(sentence), std::string::npos) << ok.err;
+  EXPECT_EQ(ok.err.find(sentence), ok.err.rfind(sentence));
+
+  const std::string wrong =
+      folder_.write("wrong.toml", manifest(checked + "bounds.lowest = 10\nslow = true\n")).string();
+  const Ran refused = run_assay({"check", wrong, "--plugin-dir", ASSAY_TEST_FAKES});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_NE(refused.err.find(": bounds.lowest = 10 lies above bounds.highest = 9\n"),
+            std::string::npos)
+      << refused.err;
+  EXPECT_NE(refused.err.find("1 error in "), std::string::npos) << "a warning is none";
+}
+
+TEST_F(Cli, TellsTheMemoryOfBackendsThatKnowInTheRunDocument) {
+  write_items(3);
+  const Ran ran =
+      run(manifest("[model.c]\nbackend = \"fake/ext-memory\"\npath = \"" + model_ + "\"\n"));
+  EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  const Json document = run_document(folder_.path() / "out");
+  EXPECT_TRUE(document.at("variants").at(0).at("memory").is_null());
+  const Json& device = document.at("variants").at(2).at("memory").at("devices").at(0);
+  EXPECT_EQ(device.at("device"), "cpu");
+  EXPECT_EQ(device.at("weights"), 4096);
+  EXPECT_EQ(device.at("kv_per_token"), 16);
+  EXPECT_GT(device.at("kv_peak"), 0);
+  EXPECT_TRUE(device.at("allocated_peak").is_null());
+  EXPECT_EQ(device.at("tasks").at(0).at("task"), "choice");
+  EXPECT_EQ(device.at("tasks").at(0).at("kv_peak"), device.at("kv_peak"));
+}
+
 }  // namespace
 }  // namespace assay::host

@@ -401,6 +401,8 @@ constexpr const assay_component* kComponents[] = {&kUniform, &kHash};
 
 }  // namespace
 
+ASSAY_NOTE("fake/backends");
+
 extern "C" {
 ASSAY_EXPORT extern const assay_plugin assay_plugin_v1;
 const assay_plugin assay_plugin_v1 = {sizeof(assay_plugin),

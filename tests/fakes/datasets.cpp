@@ -341,6 +341,8 @@ constexpr const assay_component* kComponents[] = {&kRows, &kBadSchema, &kFailsMi
 
 }  // namespace
 
+ASSAY_NOTE("fake/datasets");
+
 extern "C" {
 ASSAY_EXPORT extern const assay_plugin assay_plugin_v1;
 const assay_plugin assay_plugin_v1 = {sizeof(assay_plugin),

@@ -38,6 +38,8 @@ static const assay_component backend = {.struct_size = sizeof(assay_component),
                                         .api = &api};
 static const assay_component* const components[] = {&backend};
 
+ASSAY_NOTE("fake/fails-in-create");
+
 const assay_plugin assay_plugin_v1 = {.struct_size = sizeof(assay_plugin),
                                       .abi_major = ASSAY_ABI_MAJOR,
                                       .abi_minor = ASSAY_ABI_MINOR,

@@ -134,6 +134,8 @@ constexpr const assay_component* kComponents[] = {
 
 }  // namespace
 
+ASSAY_NOTE("fake/metrics");
+
 extern "C" {
 ASSAY_EXPORT extern const assay_plugin assay_plugin_v1;
 const assay_plugin assay_plugin_v1 = {sizeof(assay_plugin),

@@ -44,6 +44,8 @@ const assay_component* const kComponents[] = {&kMetric};
 
 }  // namespace
 
+ASSAY_NOTE("fake/throws-in-create");
+
 extern "C" {
 ASSAY_EXPORT extern const assay_plugin assay_plugin_v1;
 const assay_plugin assay_plugin_v1 = {sizeof(assay_plugin),

@@ -76,6 +76,38 @@ TEST_F(Splits, AreNotInOneFile) {
             "name a folder that holds dev.csv, set split_column, or leave split out");
 }
 
+TEST_F(Splits, AreListedFromWhatThereIs) {
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(splits_of_path(folder + "/all.csv", kKind), Names{""});
+  EXPECT_EQ(splits_of_path(folder, kKind), Names{});
+  write("test.csv");
+  write("dev.csv");
+  write(".csv");
+  write("notes.txt");
+  std::filesystem::create_directory(folder + "/folder.csv");
+  EXPECT_EQ(splits_of_path(folder, kKind), (Names{"dev", "test"}));
+  EXPECT_EQ(splits_of_path(folder + "/{split}.csv", kKind), (Names{"dev", "test"}));
+  EXPECT_EQ(splits_of_path(folder + "/{split}.tsv", kKind), Names{});
+
+  for (const char* split : {"de", "fr"}) {
+    std::filesystem::create_directory(folder + "/lang-" + split);
+    write(std::string("lang-") + split + "/x_" + split + ".csv");
+  }
+  std::filesystem::create_directory(folder + "/lang-it");  // without a file of its own
+  EXPECT_EQ(splits_of_path(folder + "/lang-{split}/x_{split}.csv", kKind), (Names{"de", "fr"}));
+
+  write("a-b_b-c.csv");
+  write("b_c.csv");
+  EXPECT_EQ(splits_of_path(folder + "/a-{split}_{split}-c.csv", kKind), Names{"b"});
+  for (const std::string& split : splits_of_path(folder, kKind)) {
+    EXPECT_TRUE(std::filesystem::exists(file_of_split(folder, split, kKind))) << split;
+  }
+}
+
+TEST_F(Splits, OfAFolderThatIsNotThereCannotBeListed) {
+  EXPECT_THROW(splits_of_path(folder + "/nowhere/{split}.csv", kKind), Error);
+}
+
 TEST(SplitColumn, IsAColumnOfTexts) {
   const std::vector<Field> columns{{"id", Type::kInt64}, {"part", Type::kText}};
   EXPECT_NO_THROW(check_split_column("part", columns, "a.csv"));

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <assay/sdk.hpp>
+#include <atomic>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -136,7 +138,8 @@ struct Torch : assay::Backend {
         schedule_{.pass_tokens = context_.integer("batch_tokens"),
                   .sequences = context_.integer("batch_sequences"),
                   .cache_bytes = static_cast<std::int64_t>(context_.size("cache_bytes")),
-                  .cancelled = [this] { return context_.cancelled(); }},
+                  .cancelled = [this] { return context_.cancelled(); },
+                  .cache_use = &cache_use_},
         dtype_(context_.text("dtype")),
         simulation_(read_simulation(context_)),
         device_(device_of(context_.resources().device)) {}
@@ -157,6 +160,9 @@ struct Torch : assay::Backend {
         static_cast<double>(loaded.stored_bits) / static_cast<double>(loaded.parameters);
     model.bos = spec.bos;
     model.eos = spec.eos;
+    weight_bytes_ = assay_torch::weight_bytes(loaded.decoder);
+    cache_token_bytes_ = assay_torch::cache_bytes_per_token(
+        spec, static_cast<std::int64_t>(c10::elementSize(dtype)));
     decoder_ = std::move(loaded.decoder);
   }
 
@@ -165,6 +171,32 @@ struct Torch : assay::Backend {
     use_granted_threads();
     assay_torch::answer(*decoder_, batch.raw(), sink.raw(), schedule_);
   }
+
+  static void check(const assay::Context& context, assay::Diagnostics& found) {
+    try {
+      read_simulation(context);
+    } catch (const assay::Error& failure) {
+      found.error(failure);
+    }
+  }
+
+  /// Weights and caches as they are counted here; what libtorch's allocator takes besides is not
+  /// known.
+  assay::Memory memory(std::uint64_t nth) const {
+    const assay_resources& granted = context_.resources();
+    if (nth > granted.n_devices)
+      throw assay::Error(ASSAY_NOT_FOUND, "nth", "there is no device " + std::to_string(nth));
+    const bool is_own = nth == 0;
+    assay::Memory memory(nth < granted.n_devices ? granted.devices[nth] : assay_device{1, 0});
+    // On the CPU the one device is the host itself, which tells nothing a second time.
+    memory.weights = is_own ? weight_bytes_.load() : 0;
+    memory.kv = is_own ? cache_use_.bytes.load() : 0;
+    memory.kv_peak = is_own ? cache_use_.peak_bytes.load() : 0;
+    if (is_own && cache_token_bytes_ > 0)
+      memory.kv_per_token = static_cast<double>(cache_token_bytes_);
+    return memory;
+  }
+  void reset_memory_peaks() { cache_use_.peak_bytes = cache_use_.bytes.load(); }
 
   /// Weights in the dtype, the chunks of the output layer (logits and log-probabilities), and what
   /// is generated behind. Below float32 the largest matrix and a chunk of logits exist widened too.
@@ -204,6 +236,9 @@ struct Torch : assay::Backend {
   std::optional<assay_torch::Simulation> simulation_;
   at::Device device_;
   std::optional<assay_torch::Decoder> decoder_;
+  std::atomic<std::uint64_t> weight_bytes_ = 0;  // 0 before load
+  std::atomic<std::int64_t> cache_token_bytes_ = 0;
+  assay_torch::CacheUse cache_use_;
 };
 
 }  // namespace

@@ -152,6 +152,14 @@ struct Text : assay::Dataset {
   bool is_lines, strips;
   std::optional<PieceReader> reader;
 
+  static void check(const assay::Context& context, assay::Diagnostics& found) {
+    try {
+      separator_of(context);
+    } catch (const assay::Error& failure) {
+      found.error(failure);
+    }
+  }
+
   explicit Text(assay::Context context)
       : path(context.text("path")),
         cut(cut_of(std::string(context.text("documents")), separator_of(context))),
@@ -177,6 +185,10 @@ struct Text : assay::Dataset {
 
   void rewind(std::string_view split) {
     reader.emplace(assay::file_of_split(path, split, kTextFile), cut);
+  }
+
+  void splits(assay::Splits found) const {
+    for (const std::string& split : assay::splits_of_path(path, kTextFile)) found(split);
   }
 
   bool next(assay::Row& row) {

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <limits>
 #include <numeric>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,8 @@ struct Likelihood : assay::Metric {
           .within(1, std::numeric_limits<double>::infinity())
           .less_is_better()};
 
+  static constexpr const char* terms[] = {"acc", "nats"};
+
   std::vector<double> nats;  // of each continuation
 
   explicit Likelihood(assay::Context) {}
@@ -41,6 +44,7 @@ struct Likelihood : assay::Metric {
     }
     nats.push_back(-loglikelihood);
     out("acc", item.flag("greedy") ? 1 : 0);
+    out("nats", -loglikelihood);
     // A figure beyond float64 is none, here and in the total.
     const double own = std::exp(-loglikelihood);
     if (std::isfinite(own)) out("perplexity", own);
@@ -59,6 +63,12 @@ struct Likelihood : assay::Metric {
                                              : std::sqrt(squares / (n - 1) / n);
     const double perplexity = std::exp(mean);
     if (std::isfinite(perplexity)) out("perplexity", perplexity, perplexity * std_error);
+  }
+
+  void totals(std::span<const double> sums, double items, std::span<double> out) const {
+    const double perplexity = std::exp(sums[1] / items);
+    out[0] = sums[0] / items;
+    out[1] = std::isfinite(perplexity) ? perplexity : std::numeric_limits<double>::quiet_NaN();
   }
 };
 

@@ -137,6 +137,8 @@ struct Perplexity : assay::Metric {
                    "exp of the mean of the windows' means, every window alike")
           .less_is_better(),
       assay::total("mean_window_perplexity", "mean of the windows' perplexities").less_is_better()};
+  static constexpr const char* terms[] = {
+      "nll", "n_tokens", "n_bytes", "n_words", "window_nll", "window_perplexities", "n_windows"};
 
   Ratio per_token, per_byte, per_word;
   Windows windows;
@@ -161,6 +163,21 @@ struct Perplexity : assay::Metric {
     out("word_perplexity", std::exp(quotient(nats, words)));
     out("window_perplexity_unweighted", own.perplexity_of_mean());
     out("mean_window_perplexity", own.mean_of_perplexities());
+    out("nll", nats);
+    out("n_tokens", tokens);
+    out("n_bytes", bytes);
+    out("n_words", words);
+    out("window_nll", own.losses.value());
+    out("window_perplexities", own.perplexities.value());
+    out("n_windows", own.n);
+  }
+
+  void totals(std::span<const double> sums, double, std::span<double> out) const {
+    out[0] = std::exp(quotient(sums[0], sums[1]));
+    out[1] = quotient(sums[0], sums[2]) / std::numbers::ln2;
+    out[2] = std::exp(quotient(sums[0], sums[3]));
+    out[3] = std::exp(quotient(sums[4], sums[6]));
+    out[4] = quotient(sums[5], sums[6]);
   }
 
   void finish(assay::Totals out) {

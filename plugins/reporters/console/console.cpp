@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "figures.hpp"
@@ -130,6 +131,43 @@ void write_variants(Page& page) {
   }
   if (table.rows.empty()) return;
   page.heading("Variants");
+  page.table(table);
+}
+
+std::string mebibytes(const json& memory, const char* key) {
+  const double mib = number_of(memory, key) / (1 << 20);
+  return mib >= 0 ? significant(mib, 3) : kNothing;
+}
+
+/// What backends say they keep; a column that nobody knows is left out.
+void write_memory(Page& page) {
+  constexpr std::pair<const char*, const char*> kColumns[] = {{"weights", "weights MiB"},
+                                                              {"kv_peak", "cache MiB"},
+                                                              {"allocated_peak", "allocated MiB"},
+                                                              {"held_peak", "held MiB"}};
+  Table table{{{"variant", Align::kLeft}, {"device", Align::kLeft}}, {}};
+  std::vector<std::pair<const json*, const json*>> devices;  // variant, one of its devices
+  for (const json& variant : list_of(page.run, "variants")) {
+    const auto memory = variant.find("memory");
+    if (memory == variant.end() || !memory->is_object()) continue;
+    for (const json& device : list_of(*memory, "devices")) devices.emplace_back(&variant, &device);
+  }
+  for (const auto& [variant, device] : devices) {
+    table.rows.push_back(
+        {{name_of(*variant, "name"), Tone::kStrong}, {text_of(*device, "device")}});
+  }
+  for (const auto& [key, heading] : kColumns) {
+    if (std::ranges::none_of(
+            devices, [key = key](const auto& each) { return number_of(*each.second, key) >= 0; })) {
+      continue;
+    }
+    table.columns.push_back({heading});
+    for (std::size_t i = 0; i < devices.size(); ++i) {
+      table.rows[i].push_back({mebibytes(*devices[i].second, key)});
+    }
+  }
+  if (table.columns.size() == 2) return;
+  page.heading("Memory, as the backends tell: peaks over all tasks");
   page.table(table);
 }
 
@@ -436,6 +474,7 @@ std::string page_of(const json& run, bool has_colour) {
   Page page{run, has_colour};
   write_header(page);
   write_variants(page);
+  write_memory(page);
   if (list_of(run, "records").empty()) {
     page.text += "\nNothing was measured.\n";
   } else {

@@ -196,6 +196,29 @@ void write_variants(std::string& page, const json& run) {
   }
 }
 
+/// What backends say they keep.
+void write_memory(std::string& page, const json& run) {
+  bool has_heading = false;
+  for (const json& variant : list_of(run, "variants")) {
+    const auto memory = variant.find("memory");
+    if (memory == variant.end() || !memory->is_object()) continue;
+    for (const json& device : list_of(*memory, "devices")) {
+      if (!has_heading) {
+        page += "\n## Memory\n\nMiB, as the backends tell; peaks over all tasks.\n";
+        add_heading(page, {"variant", "device",
+                           "weights:", "cache:", "allocated:", "held:", "cache bytes per token:"});
+        has_heading = true;
+      }
+      const auto mib = [&](const char* key) {
+        return size_figure(number_of(device, key) / (1 << 20));
+      };
+      add_row(page,
+              {text_of(variant, "name"), text_of(device, "device"), mib("weights"), mib("kv_peak"),
+               mib("allocated_peak"), mib("held_peak"), figure(number_of(device, "kv_per_token"))});
+    }
+  }
+}
+
 const json* comparison_of(const json& run, const json& record) {
   for (const json& comparison : list_of(run, "comparisons")) {
     const bool is_same = std::ranges::all_of(
@@ -386,6 +409,7 @@ std::string page_of(const json& run) {
   write_summary(page, run);
   write_gate(page, run);
   write_variants(page, run);
+  write_memory(page, run);
   if (list_of(run, "records").empty()) {
     page += "\nNothing was measured.\n";
   } else {

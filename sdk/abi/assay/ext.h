@@ -212,7 +212,9 @@ typedef struct assay_dataset_rows_v1 {
 typedef struct assay_metric_sums_v1 {
   uint32_t struct_size;
   uint32_t reserved;
-  const char* const* terms; /* [n_terms] names of samples that add up over items */
+  /* [n_terms] names of samples that add up over items. A term need not be an output of the
+     component: update gives its samples to the same sink. A row without one adds nothing. */
+  const char* const* terms;
   uint64_t n_terms;
   /* Totals of n resamples at once. Pure.
 

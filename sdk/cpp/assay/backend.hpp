@@ -2,15 +2,12 @@
 // answer for each request. Tokenization, windows and averages are the host's.
 #pragma once
 
-#include <algorithm>
 #include <assay/declare.hpp>
 #include <assay/instance.hpp>
 #include <assay/namespace.hpp>
 #include <assay/requests.hpp>
 #include <atomic>
-#include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <string>
 
 namespace ASSAY_HIDDEN assay {
@@ -27,6 +24,7 @@ inline namespace v1 {
 /// and, if it can,
 ///   void quantize(const assay_job&);
 ///   static void estimate(Context, const assay_job&, assay_resources& need);
+///   Memory memory(std::uint64_t nth);        void reset_memory_peaks();
 struct Backend {};
 
 namespace detail {
@@ -204,15 +202,6 @@ struct BackendEntry {
     auto& backend = *static_cast<Self*>(self);
     return backend.step(error, "run", Stage::kLoaded, Stage::kLoaded,
                         [&] { backend.run(*batch, *sink); });
-  }
-
-  /// Fields that both sides know. The size stays the caller's.
-  static void copy_known(const assay_model_info& from, assay_model_info& to) {
-    const std::size_t n = std::min<std::size_t>(to.struct_size, sizeof from);
-    constexpr std::size_t kStart = offsetof(assay_model_info, vocab);
-    if (n <= kStart) return;
-    std::memcpy(reinterpret_cast<char*>(&to) + kStart,
-                reinterpret_cast<const char*>(&from) + kStart, n - kStart);
   }
 
   static constexpr assay_backend_v1 kApi{sizeof(assay_backend_v1),          0,

@@ -10,6 +10,8 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,7 +28,11 @@ inline namespace v1 {
 ///   bool next(Row&)                       gives one row, or false at the end;
 ///   static constexpr Column columns[], or, when the columns depend on the file,
 ///   std::vector<Field> schema(std::string_view split)   asked after rewind.
-/// The same split gives the same rows every time.
+/// The same split gives the same rows every time. If it can, it also has
+///   void splits(Splits)                   names every split there is;
+///   void take(std::string_view split, std::span<const std::uint64_t> rows)   as rewind, but next()
+///                                         gives these rows, counted from 0, in this order; keeps
+///                                         a copy; throws ASSAY_NOT_FOUND where one is not there.
 struct Dataset {};
 
 /// A batch ends with whichever comes first.
@@ -42,6 +48,12 @@ concept NamesColumnsLate = requires(T& dataset, std::string_view split) {
 template <class T>
 concept NamesColumnsLateOfAnySplit = requires(T& dataset) {
   { dataset.schema() } -> std::convertible_to<std::vector<Field>>;
+};
+
+template <class T>
+concept TakesRows = requires(T& dataset, std::string_view split,
+                             std::span<const std::uint64_t> rows) {
+  dataset.take(split, rows);
 };
 
 inline Field field_of(const assay_column& column) {
@@ -93,14 +105,31 @@ struct DatasetInstance : Instance<T> {
   std::uint64_t reader = 0;  // the stream that read last, whose place the component is at
 };
 
+/// The rows of a split, or those taken of it.
+struct Selection {
+  std::string split;
+  std::optional<std::vector<std::uint64_t>> rows;
+};
+
+/// Goes to the start of a selection.
+template <class T>
+void go_to_start(T& component, const Selection& selection) {
+  if constexpr (TakesRows<T>) {
+    if (selection.rows) {
+      return component.take(std::string_view(selection.split), std::span(*selection.rows));
+    }
+  }
+  component.rewind(std::string_view(selection.split));
+}
+
 /// One stream. Several of one instance may be open: the component has one place, so a stream that
 /// finds another was there goes back to its own.
 template <class T>
 class SplitReader {
  public:
-  SplitReader(DatasetInstance<T>& dataset, std::string split, const std::vector<Field>& columns)
+  SplitReader(DatasetInstance<T>& dataset, Selection selection, const std::vector<Field>& columns)
       : dataset_(&dataset),
-        split_(std::move(split)),
+        selection_(std::move(selection)),
         table_(table_of(columns)),
         number_(++dataset.n_opened) {
     dataset.reader = number_;
@@ -125,23 +154,35 @@ class SplitReader {
   void return_to_place() {
     if (dataset_->reader == number_) return;
     dataset_->reader = number_;
-    dataset_->component.rewind(std::string_view(split_));
+    go_to_start(dataset_->component, selection_);
     Builder skipped(table_);
     for (std::uint64_t i = 0; i < n_given_; ++i) {
       Row row(skipped);
       if (!dataset_->component.next(row)) {
-        throw Error(ASSAY_ABORTED, split_, "the dataset gave fewer rows when it was read again");
+        throw Error(ASSAY_ABORTED, selection_.split,
+                    "the dataset gave fewer rows when it was read again");
       }
       if (skipped.bytes() >= kMaxBatchBytes) skipped = Builder(table_);
     }
   }
 
   DatasetInstance<T>* dataset_;
-  std::string split_;
+  Selection selection_;
   Field table_;
   std::uint64_t number_;
   std::uint64_t n_given_ = 0;
 };
+
+/// A stream of a split, or of `rows` of it.
+template <class T>
+ArrowArrayStream stream_of(DatasetInstance<T>& dataset, std::string split,
+                           std::optional<std::vector<std::uint64_t>> rows = std::nullopt) {
+  Selection selection{std::move(split), std::move(rows)};
+  dataset.reader = 0;
+  go_to_start(dataset.component, selection);
+  const std::vector<Field> columns = dataset.columns_of(selection.split);
+  return make_stream(columns, SplitReader<T>(dataset, std::move(selection), columns));
+}
 
 template <class T>
 struct DatasetEntry {
@@ -168,11 +209,7 @@ struct DatasetEntry {
     return wall(error, [&] {
       auto& dataset = *static_cast<Self*>(self);
       const Turn turn(dataset.calls, dataset.context.host_table(), "open");
-      const std::string name(view_of(split));
-      dataset.reader = 0;
-      dataset.component.rewind(std::string_view(name));
-      const std::vector<Field> columns = dataset.columns_of(name);
-      *out = make_stream(columns, SplitReader<T>(dataset, name, columns));
+      *out = stream_of(dataset, std::string(view_of(split)));
     });
   }
   static constexpr assay_dataset_v1 kApi{sizeof(assay_dataset_v1), 0, open};

@@ -4,11 +4,13 @@
 
 #include <assay/abi.h>
 
+#include <algorithm>
 #include <assay/context.hpp>
 #include <assay/error.hpp>
 #include <assay/namespace.hpp>
 #include <atomic>
-#include <memory>
+#include <cstddef>
+#include <cstring>
 #include <string>
 
 namespace ASSAY_HIDDEN assay {
@@ -31,6 +33,16 @@ struct Instance {
 inline void require_order(bool is_in_order, const char* call, const char* why) {
   if (is_in_order) return;
   throw Error(ASSAY_FAILED_PRECONDITION, call, std::string(call) + " was called " + why);
+}
+
+/// The fields behind the first 4 bytes that both sides know. The size stays the caller's.
+template <class Struct>
+void copy_known(const Struct& from, Struct& to) {
+  constexpr std::size_t kStart = sizeof from.struct_size;
+  const std::size_t n = std::min<std::size_t>(to.struct_size, sizeof from);
+  if (n <= kStart) return;
+  std::memcpy(reinterpret_cast<char*>(&to) + kStart, reinterpret_cast<const char*>(&from) + kStart,
+              n - kStart);
 }
 
 template <class Self>

@@ -2,18 +2,21 @@
 // means and totals at the end. Grouping is the host's.
 #pragma once
 
+#include <array>
 #include <assay/declare.hpp>
 #include <assay/instance.hpp>
 #include <assay/namespace.hpp>
 #include <assay/sample.hpp>
 #include <cmath>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <iterator>
 #include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace ASSAY_HIDDEN assay {
@@ -25,7 +28,10 @@ inline namespace v1 {
 ///   explicit T(Context);
 ///   double score(const Sample&)           for one mean() output, or
 ///   void score(const Sample&, Values)     for several;
-///   void finish(Totals)                   when an output is a total().
+///   void finish(Totals)                   when an output is a total(), and, where totals follow
+///                                         from sums (metric_sums.hpp),
+///   static constexpr const char* terms[]; samples that add up, outputs or not;
+///   void totals(std::span<const double> sums, double items, std::span<double> out) const.
 /// An Error that score() throws gets the row in front, counted from 0 over all batches.
 struct Metric {};
 
@@ -64,10 +70,14 @@ struct OutputState {
   bool has_total = false;
 };
 
-inline OutputState& find_output(std::vector<OutputState>& outputs, std::string_view name) {
+inline OutputState* find_output(std::vector<OutputState>& outputs, std::string_view name) {
   for (OutputState& output : outputs) {
-    if (name == output.declared->name) return output;
+    if (name == output.declared->name) return &output;
   }
+  return nullptr;
+}
+
+[[noreturn]] inline void refuse_output(std::string_view name) {
   throw Error(
       ASSAY_INTERNAL, std::string(name),
       "the metric gave a value for \"" + std::string(name) + "\", which is not among its outputs");
@@ -78,12 +88,16 @@ inline OutputState& find_output(std::vector<OutputState>& outputs, std::string_v
 /// Where score() puts the samples of its row, each output at most once. NaN: does not apply.
 class Values {
  public:
-  Values(std::vector<detail::OutputState>& outputs, const assay_value_sink& sink,
-         const assay_host* table, std::uint64_t row)
-      : outputs_(&outputs), sink_(&sink), table_(table), row_(row) {}
+  /// `terms`: names that have samples and no total.
+  Values(std::vector<detail::OutputState>& outputs, std::vector<detail::OutputState>& terms,
+         const assay_value_sink& sink, const assay_host* table, std::uint64_t row)
+      : outputs_(&outputs), terms_(&terms), sink_(&sink), table_(table), row_(row) {}
 
   void sample(const char* name, double value) {
-    detail::OutputState& output = detail::find_output(*outputs_, name);
+    detail::OutputState* found = detail::find_output(*outputs_, name);
+    if (found == nullptr) found = detail::find_output(*terms_, name);
+    if (found == nullptr) detail::refuse_output(name);
+    detail::OutputState& output = *found;
     if (output.next_row > row_) {
       throw Error(ASSAY_INTERNAL, name,
                   "the metric gave two samples of \"" + std::string(name) + "\" for one row");
@@ -100,7 +114,7 @@ class Values {
   void operator()(const char* name, double value) { sample(name, value); }
 
  private:
-  std::vector<detail::OutputState>* outputs_;
+  std::vector<detail::OutputState>*outputs_, *terms_;
   const assay_value_sink* sink_;
   const assay_host* table_;
   std::uint64_t row_;
@@ -118,7 +132,9 @@ class Totals {
   void total(const char* name, double value,
              double std_error = std::numeric_limits<double>::quiet_NaN(),
              std::optional<std::uint64_t> n = std::nullopt) {
-    detail::OutputState& output = detail::find_output(*outputs_, name);
+    detail::OutputState* found = detail::find_output(*outputs_, name);
+    if (found == nullptr) detail::refuse_output(name);
+    detail::OutputState& output = *found;
     if (output.has_total) {
       throw Error(ASSAY_INTERNAL, name,
                   "the metric gave two totals of \"" + std::string(name) + "\"");
@@ -147,6 +163,10 @@ concept ScoresOne = requires(T& metric, const Sample& sample) {
 template <class T>
 concept ScoresSeveral = requires(T& metric, const Sample& sample, Values& values) {
   metric.score(sample, values);
+};
+template <class T>
+concept HasTerms = requires {
+  T::terms[0];
 };
 template <class T>
 concept Finishes = requires(T& metric, Totals& totals) {
@@ -208,10 +228,28 @@ inline void check_column(const Rows& rows, const assay_column& declared) {
   }
 }
 
+/// Terms as columns, unbounded: they have samples as outputs have.
+template <class T>
+constexpr auto columns_of_terms() {
+  if constexpr (HasTerms<T>) {
+    return [&]<std::size_t... i>(std::index_sequence<i...>) {
+      return std::array<Output, sizeof...(i)>{Output(T::terms[i], "", 0)...};
+    }
+    (std::make_index_sequence<std::size(T::terms)>());
+  } else {
+    return std::array<Output, 0>{};
+  }
+}
+
 template <class T>
 struct MetricInstance : Instance<T> {
+  static constexpr auto kTerms = columns_of_terms<T>();
+
   explicit MetricInstance(const Context& given) : Instance<T>(given) {
     for (const Output& output : T::outputs) outputs.push_back({&output});
+    for (const Output& term : kTerms) {
+      if (find_output(outputs, term.name) == nullptr) terms.push_back({&term});
+    }
   }
 
   void update(const ArrowSchema& schema, const ArrowArray& array, const assay_value_sink& sink) {
@@ -221,10 +259,11 @@ struct MetricInstance : Instance<T> {
       for (const Column& column : T::columns) check_column(rows, column);
     }
     for (OutputState& output : outputs) output.next_row = 0;
+    for (OutputState& term : terms) term.next_row = 0;
     for (std::int64_t row = 0; row < rows.size(); ++row) {
       try {
         score(rows[row],
-              {outputs, sink, this->context.host_table(), static_cast<std::uint64_t>(row)});
+              {outputs, terms, sink, this->context.host_table(), static_cast<std::uint64_t>(row)});
       } catch (const Error& failure) {
         throw Error(failure.code(), failure.where(),
                     "row " + std::to_string(n_rows) + ": " + failure.what());
@@ -258,6 +297,7 @@ struct MetricInstance : Instance<T> {
   }
 
   std::vector<OutputState> outputs;
+  std::vector<OutputState> terms;  // those that are no output
   std::uint64_t n_rows = 0;
   bool is_finished = false;
 };

@@ -4,12 +4,16 @@
 
 #include <array>
 #include <assay/backend.hpp>
+#include <assay/backend_memory.hpp>
+#include <assay/config_check.hpp>
 #include <assay/dataset.hpp>
+#include <assay/dataset_rows.hpp>
+#include <assay/extension.hpp>
 #include <assay/metric.hpp>
+#include <assay/metric_sums.hpp>
 #include <assay/namespace.hpp>
 #include <assay/reporter.hpp>
 #include <cstdint>
-#include <iterator>
 #include <type_traits>
 
 #if defined(__clang__)
@@ -71,22 +75,31 @@ constexpr auto data_or_null(const Pointers& pointers) {
   return pointers.empty() ? nullptr : pointers.data();
 }
 
-template <class T, assay_kind kind_number, class Entry>
+// The extensions of the ABI, one line for each: it is listed where the component has its members.
+template <class T>
+using BackendExtensions = Extensions<T,                    //
+                                     ConfigCheckEntry<T>,  //
+                                     BackendMemoryEntry<T>>;
+template <class T>
+using DatasetExtensions = Extensions<T,                    //
+                                     ConfigCheckEntry<T>,  //
+                                     DatasetRowsEntry<T>>;
+template <class T>
+using MetricExtensions = Extensions<T,                    //
+                                    ConfigCheckEntry<T>,  //
+                                    MetricSumsEntry<T>>;
+template <class T>
+using ReporterExtensions = Extensions<T,  //
+                                      ConfigCheckEntry<T>>;
+
+template <class T, assay_kind kind_number, class Entry, class Listed>
 struct ComponentOf {
   static_assert(std::is_constructible_v<T, Context>,
                 "a component needs: explicit T(assay::Context)");
   static constexpr auto kOptions = options_of<T>();
   static constexpr auto kColumns = columns_of<T>();
   static constexpr auto kOutputs = outputs_of<T>();
-
-  static constexpr const assay_extension* extensions() {
-    if constexpr (requires { T::extensions[0]; }) return T::extensions;
-    return nullptr;
-  }
-  static constexpr std::uint64_t n_extensions() {
-    if constexpr (requires { T::extensions[0]; }) return std::size(T::extensions);
-    return 0;
-  }
+  static constexpr auto kExtensions = Listed::list();
 
   static constexpr assay_component kComponent{sizeof(assay_component),
                                               kind_number,
@@ -103,8 +116,8 @@ struct ComponentOf {
                                               create<typename Entry::Self>,
                                               destroy<typename Entry::Self>,
                                               &Entry::kApi,
-                                              extensions(),
-                                              n_extensions()};
+                                              data_or_null(kExtensions),
+                                              kExtensions.size()};
 };
 
 template <class T>
@@ -113,15 +126,15 @@ constexpr const assay_component* component_of() {
       requires { T::info.id; },
       "a component needs: static constexpr assay::Info info{id, version, summary, caps}");
   if constexpr (std::is_base_of_v<Metric, T>) {
-    return &ComponentOf<T, ASSAY_METRIC, MetricEntry<T>>::kComponent;
+    return &ComponentOf<T, ASSAY_METRIC, MetricEntry<T>, MetricExtensions<T>>::kComponent;
   } else if constexpr (std::is_base_of_v<Dataset, T>) {
-    return &ComponentOf<T, ASSAY_DATASET, DatasetEntry<T>>::kComponent;
+    return &ComponentOf<T, ASSAY_DATASET, DatasetEntry<T>, DatasetExtensions<T>>::kComponent;
   } else if constexpr (std::is_base_of_v<Backend, T>) {
-    return &ComponentOf<T, ASSAY_BACKEND, BackendEntry<T>>::kComponent;
+    return &ComponentOf<T, ASSAY_BACKEND, BackendEntry<T>, BackendExtensions<T>>::kComponent;
   } else {
     static_assert(std::is_base_of_v<Reporter, T>,
                   "derive from assay::Metric, assay::Dataset, assay::Backend or assay::Reporter");
-    return &ComponentOf<T, ASSAY_REPORTER, ReporterEntry<T>>::kComponent;
+    return &ComponentOf<T, ASSAY_REPORTER, ReporterEntry<T>, ReporterExtensions<T>>::kComponent;
   }
 }
 

@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 namespace ASSAY_HIDDEN assay {
@@ -48,6 +49,16 @@ inline std::string files_of_kind(const std::string& folder, FileKind kind) {
   return list + (names.size() > kMostNames ? ", ..." : "");
 }
 
+/// The text with the split's name for every mark.
+inline std::string with_split(std::string text, std::string_view split) {
+  std::size_t mark = text.find(kSplitMark);
+  while (mark != std::string::npos) {
+    text.replace(mark, kSplitMark.size(), split);
+    mark = text.find(kSplitMark, mark + split.size());
+  }
+  return text;
+}
+
 }  // namespace detail
 
 /// The file that holds a split; "" is no split. `{split}` in the path stands for the split's name;
@@ -58,17 +69,12 @@ inline std::string files_of_kind(const std::string& folder, FileKind kind) {
 /// Source   defined here
 inline std::string file_of_split(std::string path, std::string_view split, FileKind kind) {
   const std::string name(split);
-  std::size_t mark = path.find(kSplitMark);
-  if (mark != std::string::npos) {
+  if (path.find(kSplitMark) != std::string::npos) {
     if (name.empty()) {
       throw Error(ASSAY_INVALID_ARGUMENT, "path",
                   path + " needs a split in the place of {split}; add split = \"test\"");
     }
-    while (mark != std::string::npos) {
-      path.replace(mark, kSplitMark.size(), name);
-      mark = path.find(kSplitMark, mark + name.size());
-    }
-    return path;
+    return detail::with_split(std::move(path), name);
   }
   const std::string file_name = name + "." + std::string(kind.extension);
   std::error_code ignored;
@@ -92,6 +98,41 @@ inline std::string file_of_split(std::string path, std::string_view split, FileK
                     " in it; it holds " + detail::files_of_kind(path, kind));
   }
   return file;
+}
+
+/// The splits that file_of_split() finds a file for, in order; "" of a path that is one file.
+///
+/// Fails    ASSAY_UNAVAILABLE a folder cannot be read
+inline std::vector<std::string> splits_of_path(const std::string& path, FileKind kind) {
+  std::error_code error, ignored;
+  std::string pattern = path;
+  if (path.find(kSplitMark) == std::string::npos) {
+    if (!std::filesystem::is_directory(path, ignored)) return {""};
+    pattern += "/" + std::string(kSplitMark) + "." + std::string(kind.extension);
+  }
+  // The first name on the way that depends on the split; the folder it is in does not.
+  const std::size_t mark = pattern.find(kSplitMark);
+  const std::size_t begin = pattern.rfind('/', mark) + 1;
+  const std::size_t end = std::min(pattern.find('/', mark), pattern.size());
+  const std::string name = pattern.substr(begin, end - begin);
+  const std::string folder = begin == 0 ? "." : pattern.substr(0, begin);
+  const std::size_t n_fixed = detail::with_split(name, "").size();
+  const std::size_t n_marks = (name.size() - n_fixed) / kSplitMark.size();
+
+  std::vector<std::string> splits;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string found = entry.path().filename().string();
+    if (found.size() <= n_fixed) continue;
+    const std::string split = found.substr(mark - begin, (found.size() - n_fixed) / n_marks);
+    if (detail::with_split(name, split) != found) continue;
+    const std::string file = detail::with_split(pattern, split);
+    if (std::filesystem::is_regular_file(file, ignored)) splits.push_back(split);
+  }
+  if (error) {
+    throw Error(ASSAY_UNAVAILABLE, "path", folder + ": cannot be read: " + error.message());
+  }
+  std::ranges::sort(splits);
+  return splits;
 }
 
 /// The option `split_column`: the column that names each row's split, if there is one.

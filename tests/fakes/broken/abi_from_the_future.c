@@ -4,6 +4,8 @@
 static const assay_component metric = WHOLE_METRIC("fake/future");
 static const assay_component* const components[] = {&metric};
 
+ASSAY_NOTE("fake/future");
+
 const assay_plugin assay_plugin_v1 = {.struct_size = sizeof(assay_plugin),
                                       .abi_major = 2,
                                       .id = "fake/future",

@@ -3,3 +3,5 @@
 
 ASSAY_EXPORT extern const uint32_t assay_plugin_v2;
 const uint32_t assay_plugin_v2 = 2;
+
+ASSAY_NOTE("fake/exports-v2-only");

@@ -9,4 +9,6 @@ static const assay_component* const components[] = {&metric};
 ASSAY_EXPORT int call_it(void);
 int call_it(void) { return answer(); }
 
+ASSAY_NOTE("fake/missing-library");
+
 const assay_plugin assay_plugin_v1 = {WHOLE_PLUGIN("fake/missing-library")};

@@ -3,3 +3,5 @@
 
 ASSAY_EXPORT int answer(void);
 int answer(void) { return 42; }
+
+ASSAY_NOTE("fake/no-entry");

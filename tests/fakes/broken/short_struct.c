@@ -4,6 +4,8 @@
 static const assay_component metric = WHOLE_METRIC("fake/short-struct");
 static const assay_component* const components[] = {&metric};
 
+ASSAY_NOTE("fake/short-struct");
+
 const assay_plugin assay_plugin_v1 = {.struct_size = 24,
                                       .abi_major = ASSAY_ABI_MAJOR,
                                       .id = "fake/short-struct",

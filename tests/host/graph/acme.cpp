@@ -54,6 +54,34 @@ struct Rounds : Scores {
   void generate(const assay::Request&, assay::Results) {}
 };
 
+/// Checks what types and ranges cannot say.
+struct Checks : Scores {
+  static constexpr assay::Info info{"acme/checks", "1.0.0", "Checks its options", ASSAY_CAP_SCORE};
+  static constexpr assay::Option options[] = {assay::integer("kv.low", "0", "Lowest bits."),
+                                              assay::integer("kv.high", "8", "Highest bits."),
+                                              assay::integer("part[].size", "1", "Of a part."),
+                                              assay::flag("slow", "false", "Take more time."),
+                                              assay::flag("away", "false", "Nobody can check.")};
+  using Scores::Scores;
+
+  static void check(assay::Context context, assay::Diagnostics& found) {
+    if (context.flag("away")) throw assay::Error(ASSAY_UNAVAILABLE, "the licence server is away");
+    if (context.integer("kv.low") > context.integer("kv.high")) {
+      found.error("kv.low", "kv.low lies above kv.high");
+      found.error("kv.high", "kv.high lies below kv.low");
+    }
+    const std::uint64_t parts = context.has("part") ? context.count("part") : 0;
+    for (std::uint64_t i = 0; i < parts; ++i) {
+      const std::string key = "part." + std::to_string(i) + ".size";
+      if (context.integer(key) % 2 == 0) found.error(key, key + " is even");
+    }
+    if (context.flag("slow")) {
+      found.warn("slow", "slow takes ten times as long");
+      found.warn("", "nobody waits that long");
+    }
+  }
+};
+
 struct Writer : assay::Backend {
   static constexpr assay::Info info{"acme/writer", "1.0.0", "Generates, does not score",
                                     ASSAY_CAP_GENERATE};
@@ -71,6 +99,21 @@ struct Pairs : assay::Dataset {
   explicit Pairs(assay::Context) {}
   void rewind(std::string_view) {}
   bool next(assay::Row&) { return false; }
+};
+
+/// Has the splits train and test.
+struct Halves : Pairs {
+  static constexpr assay::Info info{"acme/halves", "1.0.0", "Pairs in two halves", 0};
+  static constexpr assay::Option options[] = {assay::flag("broken", "false", "Cannot be made.")};
+  explicit Halves(assay::Context context) : Pairs(context) {
+    if (context.flag("broken")) {
+      throw assay::Error(ASSAY_UNAVAILABLE, "broken", "the halves are lost");
+    }
+  }
+  void splits(assay::Splits found) {
+    found("train", 2);
+    found("test", 1);
+  }
 };
 
 /// Its columns are the words of the file's first line.
@@ -218,7 +261,8 @@ const assay_plugin& acme() {
 }
 
 const assay_plugin& acme_too() {
-  static constexpr assay_plugin plugin = plugin_of<AccuracyToo, Overlap>("acme/too");
+  static constexpr assay_plugin plugin =
+      plugin_of<AccuracyToo, Overlap, Checks, Halves>("acme/too");
   return plugin;
 }
 

@@ -409,5 +409,30 @@ TEST_F(BuildGraph, CutAfterAnyByteOfAManifestAnswersWithoutACrash) {
   }
 }
 
+TEST_F(BuildGraph, SaysWhichSplitsThereAre) {
+  registry_.add(acme_too(), "acme-too.so");
+  const auto with = [this](const std::string& lines) {
+    return mistakes_with("[dataset.half]\nuse = \"acme/halves\"\n" + lines);
+  };
+  EXPECT_EQ(with("split = \"test\"\n"), "");
+  EXPECT_EQ(with("broken = true\n"), "") << "without a split nobody asks";
+  EXPECT_EQ(with("split = \"tset\"\n"), R"(run.toml:22:9: dataset.half has no split "tset"
+  22 | split = "tset"
+     |         ^^^^^^
+help: did you mean "test"? the splits are train, test
+)");
+  EXPECT_EQ(with("split = \"validation\"\n"),
+            R"(run.toml:22:9: dataset.half has no split "validation"
+  22 | split = "validation"
+     |         ^^^^^^^^^^^^
+help: the splits are train, test
+)");
+  EXPECT_EQ(with("split = \"test\"\nbroken = true\n"),
+            R"(run.toml:23:10: dataset.half: acme/halves: the halves are lost
+  23 | broken = true
+     |          ^^^^
+)");
+}
+
 }  // namespace
 }  // namespace assay::host

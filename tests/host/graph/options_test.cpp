@@ -272,5 +272,109 @@ TEST(OutputPathFault, KeepsFilesInsideTheOutputDirectory) {
   EXPECT_EQ(output_path_fault("rows/x"), "is a name that assay itself uses");
 }
 
+class ConfigCheck : public Options {
+ protected:
+  void SetUp() override {
+    Options::SetUp();
+    registry_.add(acme_too(), "acme-too.so");
+  }
+
+  /// A manifest with one model of acme/checks, its options from line 5.
+  static std::string checked(const std::string& options) {
+    std::string text = with(options);
+    return text.replace(text.find("acme/rounds"), 11, "acme/checks");
+  }
+};
+
+TEST_F(ConfigCheck, PutsWhatTheComponentSaysAtTheOption) {
+  EXPECT_EQ(mistakes(checked("kv.low = 9\nkv.high = 4")),
+            R"(run.toml:5:10: kv.low lies above kv.high
+  5 | kv.low = 9
+    |          ^
+run.toml:6:11: kv.high lies below kv.low
+  6 | kv.high = 4
+    |           ^
+)");
+}
+
+TEST_F(ConfigCheck, OfAnOptionThatIsNotWrittenStandsWhereItWouldBe) {
+  // kv is written and kv.high is not: at kv. Of nothing written: at the model.
+  EXPECT_EQ(mistakes(checked("kv = { low = 9 }")),
+            R"(run.toml:5:6: kv.high lies below kv.low
+  5 | kv = { low = 9 }
+    |      ^^^^^^^^^^^
+run.toml:5:14: kv.low lies above kv.high
+  5 | kv = { low = 9 }
+    |              ^
+)");
+  const ParsedManifest parsed = read(checked("slow = true"));
+  const BuiltGraph built = build_graph(parsed, registry_);
+  EXPECT_TRUE(built.errors.empty());
+  EXPECT_EQ(shown(parsed.manifest.sources, built.warnings),
+            R"(run.toml:2:1: warning: model.m: nobody waits that long
+  2 | [model.m]
+    | ^^^^^^^^^
+run.toml:5:8: warning: slow takes ten times as long
+  5 | slow = true
+    |        ^^^^
+)");
+  EXPECT_EQ(built.graph.models.at(0).backend.component->id(), "acme/checks");
+}
+
+TEST_F(ConfigCheck, ReachesIntoListsOfTables) {
+  EXPECT_EQ(mistakes(checked("part = [{ size = 1 }, { size = 4 }, {}, { size = 6 }]")),
+            R"(run.toml:5:32: part.1.size is even
+  5 | part = [{ size = 1 }, { size = 4 }, {}, { size = 6 }]
+    |                                ^
+run.toml:5:50: part.3.size is even
+  5 | part = [{ size = 1 }, { size = 4 }, {}, { size = 6 }]
+    |                                                  ^
+)");
+}
+
+TEST_F(ConfigCheck, ThatFailsIsAnError) {
+  EXPECT_EQ(
+      mistakes(checked("away = true")),
+      R"(run.toml:2:1: model.m: the options cannot be checked: acme/checks: the licence server is away
+  2 | [model.m]
+    | ^^^^^^^^^
+)");
+}
+
+TEST_F(ConfigCheck, IsOfOptionsThatAreValidOneByOne) {
+  EXPECT_EQ(mistakes(checked("away = true\nkv.low = \"9\"")),
+            R"(run.toml:6:10: kv.low must be a whole number, got the text "9"
+  6 | kv.low = "9"
+    |          ^^^
+help: write it without quotes: kv.low = 9
+)");
+}
+
+TEST(PlaceOfOption, IsThatOfWhatIsWritten) {
+  const Place low{0, 1, 1, 1}, table{0, 2, 2, 2}, list{0, 3, 3, 3}, element{0, 4, 4, 4};
+  const Table inner{{"low", low, {low, std::int64_t{9}}}};
+  const Table given{
+      {"kv", table, {table, inner}},
+      {"skip", list, {list, std::vector<Value>{{element, std::string("a")}, {element, inner}}}}};
+  const auto line = [&](std::string_view key) {
+    const auto place = place_of_option(given, key);
+    return place ? place->line : 0;
+  };
+  EXPECT_EQ(line("kv.low"), 1U);
+  EXPECT_EQ(line("kv.high"), 2U);
+  EXPECT_EQ(line("kv"), 2U);
+  EXPECT_EQ(line("kv."), 2U);
+  EXPECT_EQ(line("skip"), 3U);
+  EXPECT_EQ(line("skip.0"), 4U);
+  EXPECT_EQ(line("skip.1.low"), 1U);
+  EXPECT_EQ(line("skip.2"), 3U);
+  EXPECT_EQ(line("skip.-1"), 3U);
+  EXPECT_EQ(line("skip.0.x"), 4U);
+  EXPECT_EQ(line("skip.x"), 3U);
+  EXPECT_EQ(line(""), 0U);
+  EXPECT_EQ(line("."), 0U);
+  EXPECT_EQ(line("other.low"), 0U);
+}
+
 }  // namespace
 }  // namespace assay::host

@@ -33,6 +33,8 @@ class Dataset {
     return DatasetReader::open(*instance_, split);
   }
 
+  Instance& instance() const { return *instance_; }
+
   Result<std::vector<Json>> records() const {
     auto reader = open();
     if (!reader) return std::move(reader).error();
@@ -113,6 +115,55 @@ TEST(DatasetReader, PassesOnThatASplitIsNotThere) {
   ASSERT_FALSE(reader);
   EXPECT_EQ(reader.error().code, ASSAY_NOT_FOUND);
   EXPECT_EQ(reader.error().text, "fake/rows: there is no such split; there is \"test\"");
+}
+
+TEST(DatasetReader, TakesTheRowsOfIndices) {
+  const Dataset rows("fake/ext-rows", Json::object());
+  const std::uint64_t wanted[] = {7, 999, 7};
+  auto reader = DatasetReader::take(rows.instance(), "train", wanted);
+  ASSERT_TRUE(reader) << reader.error().text;
+  for (const char* text : {"train 7", "train 999", "train 7"}) {
+    const auto record = reader->next();
+    ASSERT_TRUE(record && *record);
+    EXPECT_EQ((**record).at("text"), text);
+  }
+  const auto end = reader->next();
+  EXPECT_TRUE(end && !*end);
+
+  const std::uint64_t beyond[] = {10};
+  const auto refused = DatasetReader::take(rows.instance(), "test", beyond);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ASSAY_NOT_FOUND);
+  EXPECT_EQ(refused.error().text, "fake/ext-rows: there is no row 10 among 10 (rows)");
+  const Dataset counted("fake/count", Json::object());
+  EXPECT_EQ(DatasetReader::take(counted.instance(), "", beyond).error().text,
+            "fake/count: its rows can only be read one after the other");
+}
+
+TEST(SplitsOf, AreThoseThatTheDatasetNames) {
+  const Dataset rows("fake/ext-rows", Json::object());
+  const auto splits = splits_of(rows.instance());
+  ASSERT_TRUE(splits && *splits);
+  ASSERT_EQ((*splits)->size(), 3U);
+  EXPECT_EQ((**splits)[0].name, "train");
+  EXPECT_EQ((**splits)[0].rows, 1000U);
+  EXPECT_EQ((**splits)[2].name, "stream");
+  EXPECT_EQ((**splits)[2].rows, std::nullopt);
+}
+
+TEST(SplitsOf, IsNothingWhereTheDatasetNamesNone) {
+  const Dataset counted("fake/count", Json::object());
+  const auto splits = splits_of(counted.instance());
+  ASSERT_TRUE(splits);
+  EXPECT_FALSE(*splits);
+}
+
+TEST(SplitsOf, RefusesANameThatIsThereTwice) {
+  const Dataset twice("fake/ext-rows-twice", Json::object());
+  const auto splits = splits_of(twice.instance());
+  ASSERT_FALSE(splits);
+  EXPECT_EQ(splits.error().text,
+            "fake/ext-rows-twice: misbehaviour: the split \"train\" is named twice");
 }
 
 TEST(DatasetReader, RefusesASchemaOutsideTheProfile) {

@@ -58,7 +58,9 @@ TEST_F(Elf, TellsTheEntriesOfAPlugin) {
   const auto facts = read_elf(kFakes / "fake-backends.so");
   ASSERT_TRUE(facts) << facts.error().text;
   EXPECT_THAT(*facts->entries, testing::ElementsAre("assay_plugin_v1"));
-  EXPECT_FALSE(facts->note);
+  EXPECT_THAT(facts->exports, testing::Contains("assay_plugin_v1"));
+  ASSERT_TRUE(facts->note);
+  EXPECT_EQ(facts->note->plugin_id, "fake/backends");
 }
 
 TEST_F(Elf, TellsTheEntriesOfAPluginOfAnotherMajor) {

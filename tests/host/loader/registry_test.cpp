@@ -321,30 +321,33 @@ TEST_F(SearchPath, IsCommandLineThenEnvironmentThenBesideTheExecutable) {
   setenv("ASSAY_PLUGIN_PATH", (two.path().string() + ":" + three.path().string()).c_str(), 1);
   const auto folders = plugin_search_path({one.path()});
   ASSERT_GE(folders.size(), 4u);
-  EXPECT_EQ(folders[0], one.path());
-  EXPECT_EQ(folders[1], two.path());
-  EXPECT_EQ(folders[2], three.path());
-  EXPECT_EQ(folders[3], beside);
+  EXPECT_EQ(folders[0].path, one.path());
+  EXPECT_EQ(folders[1].path, two.path());
+  EXPECT_EQ(folders[2].path, three.path());
+  EXPECT_EQ(folders[3].path, beside);
 }
 
 TEST_F(SearchPath, KeepsAFolderOfTheCommandLineThatDoesNotExist) {
-  EXPECT_EQ(plugin_search_path({"/absent/a"}).front(), "/absent/a");
+  EXPECT_EQ(plugin_search_path({"/absent/a"}).front().path, "/absent/a");
 }
 
 TEST_F(SearchPath, LeavesOutOtherFoldersThatDoNotExist) {
   setenv("ASSAY_PLUGIN_PATH", "/absent/b", 1);
-  EXPECT_THAT(plugin_search_path({}), testing::Not(testing::Contains(fs::path("/absent/b"))));
+  EXPECT_THAT(plugin_search_path({}),
+              testing::Not(testing::Contains(testing::Field(&PluginFolder::path, "/absent/b"))));
 }
 
 TEST_F(SearchPath, DoesNotTakeAnEmptyElementForTheWorkingDirectory) {
   setenv("ASSAY_PLUGIN_PATH", "::", 1);
-  EXPECT_THAT(plugin_search_path({}), testing::Not(testing::Contains(fs::current_path())));
+  EXPECT_THAT(
+      plugin_search_path({}),
+      testing::Not(testing::Contains(testing::Field(&PluginFolder::path, fs::current_path()))));
 }
 
 TEST_F(SearchPath, IsAbsolute) {
   setenv("ASSAY_PLUGIN_PATH", ".", 1);
-  for (const fs::path& folder : plugin_search_path({"plugins/mine"})) {
-    EXPECT_TRUE(folder.is_absolute()) << folder;
+  for (const PluginFolder& folder : plugin_search_path({"plugins/mine"})) {
+    EXPECT_TRUE(folder.path.is_absolute()) << folder.path;
   }
 }
 

@@ -8,8 +8,10 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <sstream>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace assay::host {
@@ -87,6 +89,86 @@ TEST_F(Log, KeepsAPluginFromForgingALineOrSteeringTheTerminal) {
       [] { log_from_plugin("model.a", ASSAY_INFO, "one\n12:00:00 error two\x1b[31m\r\n"); });
   EXPECT_THAT(text, testing::EndsWith(" info  model.a: one\n"
                                       "               12:00:00 error two?[31m\n"));
+}
+
+/// How many lines of `node` are in `text`, and how many it says were left out.
+std::pair<int, int> written_and_left_out(const std::string& text, const std::string& node) {
+  std::pair<int, int> counts;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const auto said = line.find(" further line");
+    if (line.find(node + ": ") == std::string::npos) continue;
+    if (said == std::string::npos) {
+      ++counts.first;
+    } else {
+      counts.second += std::stoi(line.substr(line.rfind(' ', said - 1) + 1));
+    }
+  }
+  return counts;
+}
+
+TEST_F(Log, LosesNoLineOfAFloodSilently) {
+  constexpr int kLines = 5000;
+  const std::string text = stderr_of([] {
+    for (int i = 0; i < kLines; ++i) log_from_plugin("model.a", ASSAY_WARN, "again");
+    log_left_out();
+    log_left_out();
+  });
+  const auto [written, left_out] = written_and_left_out(text, "model.a");
+  EXPECT_GE(written, 200);
+  EXPECT_GT(left_out, 0) << "5000 lines took more than 48 s, or nothing is left out";
+  EXPECT_EQ(written + left_out, kLines);
+  EXPECT_THAT(text, testing::EndsWith(" further lines left out: more than 100 a second\n"));
+}
+
+TEST_F(Log, LeavesOutOfTheFloodingNodeAlone) {
+  const std::string text = stderr_of([] {
+    for (int i = 0; i < 5000; ++i) log_from_plugin("model.a", ASSAY_WARN, "again");
+    log_from_plugin("model.b", ASSAY_WARN, "once");
+    log(LogLevel::kWarn, "of the host");
+  });
+  EXPECT_THAT(text, testing::HasSubstr("model.b: once\n"));
+  EXPECT_THAT(text, testing::HasSubstr("of the host\n"));
+}
+
+TEST_F(Log, CountsNoLineThatIsBelowItsLevel) {
+  const std::string text = stderr_of([] {
+    for (int i = 0; i < 5000; ++i) log_from_plugin("model.a", ASSAY_DEBUG, "detail");
+    log_from_plugin("model.a", ASSAY_INFO, "seen");
+    log_left_out();
+  });
+  EXPECT_THAT(text, MatchesRegex(std::string(kClock) + "info  model.a: seen\n"));
+}
+
+TEST_F(Log, CountsTheLinesWithinAText) {
+  std::string many;
+  for (int i = 0; i < 300; ++i) many += "line\n";
+  const std::string text = stderr_of([&] {
+    log_from_plugin("model.a", ASSAY_INFO, many);
+    log_from_plugin("model.a", ASSAY_INFO, "one more");
+    log_left_out();
+  });
+  EXPECT_THAT(text, testing::HasSubstr("model.a: 1 further line left out"));
+}
+
+TEST_F(Log, CutsATextOfAPluginThatHasNoEnd) {
+  const std::string text =
+      stderr_of([] { log_from_plugin("model.a", ASSAY_INFO, std::string(20'000, 'x')); });
+  EXPECT_THAT(text, testing::EndsWith("x ... 3616 more bytes\n"));
+  EXPECT_LT(text.size(), kMaxPluginText + 100);
+}
+
+using LogDeathTest = Log;
+
+TEST_F(LogDeathTest, SaysWhatWasLeftOutWhenTheProcessExits) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        start_log(LogLevel::kInfo);
+        for (int i = 0; i < 5000; ++i) log_from_plugin("model.a", ASSAY_WARN, "again");
+        std::exit(0);
+      },
+      testing::ExitedWithCode(0), " further lines? left out");
 }
 
 int steps_aside = 0;

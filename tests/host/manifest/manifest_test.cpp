@@ -413,7 +413,7 @@ help: use simulate, or load a directory that is already quantized
 run.toml:10:13: isolation must be "worker" or "none", got "sandbox"
   10 | isolation = "sandbox"
      |             ^^^^^^^^^
-run.toml:11:11: model.a.timeout must be a duration such as "90s" or "10min", at most 7 days, got "soon"
+run.toml:11:11: timeout must be a duration such as "90s" or "10min", at most 7 days, got the text "soon"
   11 | timeout = "soon"
      |           ^^^^^^
 help: a backend that gives no sign of life for that long is ended

@@ -62,10 +62,9 @@ class SessionTest : public testing::Test {
   Result<void> generate(std::size_t n = 1) {
     std::vector<GenerateRequest> requests;
     for (std::size_t i = 0; i < n; ++i) requests.push_back({i, {5, 6, 7}, 100 + i});
-    return session_->generate(requests, decoding_, ledger(),
-                              [&](std::uint64_t id, Result<Generation> said) {
-                                EXPECT_TRUE(answers_.emplace(id, std::move(said)).second) << id;
-                              });
+    return session_->generate(requests, decoding_, [&](std::uint64_t id, Result<Generation> said) {
+      EXPECT_TRUE(answers_.emplace(id, std::move(said)).second) << id;
+    });
   }
 
   const Generation& said(std::uint64_t id = 0) {
@@ -200,6 +199,31 @@ TEST_F(SessionTest, ABackendThatOnlyScoresRefusesEachRequest) {
   open(Json::object(), "fake/uniform");
   ASSERT_TRUE(generate());
   EXPECT_EQ(answers_.at(0).error().code, ASSAY_UNIMPLEMENTED);
+}
+
+TEST_F(SessionTest, TellsTheMemoryOfABackendThatKnows) {
+  open(Json::object(), "fake/ext-memory");
+  const ScoreRequest request{0, {1, 2, 3, 4}, 1};
+  ASSERT_TRUE(session_->score({&request, 1}, [](std::uint64_t, const Result<Score>&) {}));
+  const auto memory = session_->memory();
+  ASSERT_TRUE(memory) << memory.error().text;
+  ASSERT_THAT(*memory, SizeIs(1)) << "on the CPU the device is the host";
+  const DeviceMemory& cpu = memory->front();
+  EXPECT_EQ(cpu.device, "cpu");
+  EXPECT_EQ(cpu.weights, 4096U);
+  EXPECT_EQ(cpu.kv_peak, 64U);
+  EXPECT_EQ(cpu.kv_per_token, 16);
+  EXPECT_EQ(cpu.allocated, std::nullopt);
+  ASSERT_TRUE(session_->reset_memory_peaks());
+  EXPECT_EQ(session_->memory()->front().kv_peak, 0U);
+}
+
+TEST_F(SessionTest, HasNoMemoryToTellOfABackendThatDoesNotKnow) {
+  open(Json::object());
+  const auto memory = session_->memory();
+  ASSERT_TRUE(memory);
+  EXPECT_TRUE(memory->empty());
+  EXPECT_TRUE(session_->reset_memory_peaks());
 }
 
 }  // namespace

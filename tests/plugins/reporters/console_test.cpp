@@ -23,6 +23,27 @@ TEST(ConsoleReporter, PrintsTheRunAsAlignedTables) {
   EXPECT_EQ(printed(golden_run()), golden_text("console.txt"));
 }
 
+TEST(ConsoleReporter, ShowsMemoryWhereBackendsTell) {
+  Json run = golden_run();
+  EXPECT_EQ(printed(run).find("Memory"), std::string::npos);
+  // A column that nobody knows is left out, a figure that one does not know is "-".
+  run["variants"][0]["memory"] = {{"devices",
+                                   {{{"device", "cpu"},
+                                     {"weights", 3805696},
+                                     {"kv_peak", nullptr},
+                                     {"allocated_peak", nullptr},
+                                     {"held_peak", nullptr}}}}};
+  run["variants"][1]["memory"] = {
+      {"devices", {{{"device", "cuda:0"}, {"weights", 1048576}, {"kv_peak", 3 << 20}}}}};
+  run["variants"][2]["memory"] = nullptr;
+  EXPECT_NE(printed(run).find("\nMemory, as the backends tell: peaks over all tasks\n"
+                              "  variant  device  weights MiB  cache MiB\n"
+                              "  base     cpu            3.63          -\n"
+                              "  rtn8     cuda:0         1.00       3.00\n\n"),
+            std::string::npos)
+      << printed(run);
+}
+
 TEST(ConsoleReporter, HasNoLineLongerThan100Columns) {
   Json run = golden_run();
   for (Json& variant : run["variants"]) {

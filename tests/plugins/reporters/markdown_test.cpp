@@ -16,6 +16,17 @@ TEST(MarkdownReporter, WritesTheRunAsOnePage) {
   EXPECT_EQ(page_of(golden_run()), golden_text("report.md"));
 }
 
+TEST(MarkdownReporter, ShowsMemoryWhereBackendsTell) {
+  Json run = golden_run();
+  run["variants"][1]["memory"] = {
+      {"devices",
+       {{{"device", "cpu"}, {"weights", 1048576}, {"kv_peak", nullptr}, {"kv_per_token", 512}}}}};
+  const std::string page = page_of(run);
+  EXPECT_NE(page.find("## Memory\n\nMiB, as the backends tell; peaks over all tasks.\n\n"),
+            std::string::npos);
+  EXPECT_NE(page.find("\n| rtn8 | cpu | 1 | - | - | - | 512 |\n"), std::string::npos) << page;
+}
+
 TEST(MarkdownReporter, LetsNoNameBreakATableOrBecomeMarkup) {
   Json run = golden_run();
   run["variants"][0]["name"] = "a|b\n<b>*x*</b> snake_case _em_";

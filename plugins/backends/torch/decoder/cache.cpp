@@ -13,6 +13,25 @@ KvCache make_cache(const DecoderSpec& spec, std::int64_t slots, std::int64_t cap
   return cache;
 }
 
+std::uint64_t bytes_of(const KvCache& cache) {
+  std::uint64_t bytes = 0;
+  for (const CacheLayer& layer : cache.layers) bytes += layer.keys.nbytes() + layer.values.nbytes();
+  return bytes;
+}
+
+CountedCache::CountedCache(const KvCache& cache, CacheUse* use)
+    : use_(use), bytes_(bytes_of(cache)) {
+  if (use_ == nullptr) return;
+  const std::uint64_t now = use_->bytes += bytes_;
+  std::uint64_t peak = use_->peak_bytes;
+  while (peak < now && !use_->peak_bytes.compare_exchange_weak(peak, now)) {
+  }
+}
+
+CountedCache::~CountedCache() {
+  if (use_ != nullptr) use_->bytes -= bytes_;
+}
+
 void close_slot(KvCache& cache, const SlotUse& closed, const SlotUse& last) {
   const auto head_of = [](const at::Tensor& tensor, const SlotUse& use) {
     return tensor.select(0, use.slot).narrow(1, 0, use.tokens);

@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -25,6 +26,29 @@ struct KvCache {
 
 KvCache make_cache(const DecoderSpec& spec, std::int64_t slots, std::int64_t capacity,
                    const at::TensorOptions& options);
+
+std::uint64_t bytes_of(const KvCache& cache);
+
+/// What caches take, now and at most since the peak began anew.
+///
+/// Units    bytes
+/// Threads  [any-thread]
+struct CacheUse {
+  std::atomic<std::uint64_t> bytes = 0, peak_bytes = 0;
+};
+
+/// Counts a cache as long as it is there. A null `use` counts nothing.
+class CountedCache {
+ public:
+  CountedCache(const KvCache& cache, CacheUse* use);
+  CountedCache(const CountedCache&) = delete;
+  CountedCache& operator=(const CountedCache&) = delete;
+  ~CountedCache();
+
+ private:
+  CacheUse* use_;
+  std::uint64_t bytes_;
+};
 
 /// A slot and how many of its tokens may have been written.
 struct SlotUse {

@@ -219,6 +219,35 @@ at::Tensor embed(const Decoder& decoder, const at::Tensor& tokens, const at::Ten
 
 }  // namespace
 
+std::uint64_t weight_bytes(const Decoder& decoder) {
+  std::uint64_t bytes = 0;
+  const auto add_tensor = [&bytes](const at::Tensor& tensor) {
+    if (tensor.defined()) bytes += tensor.nbytes();
+  };
+  const auto add_norm = [&](const Norm& norm) {
+    add_tensor(norm.weight);
+    add_tensor(norm.bias);
+  };
+  const auto add_linear = [&bytes](const std::unique_ptr<Linear>& linear) {
+    if (linear) bytes += linear->bytes();
+  };
+  add_tensor(decoder.embedding);
+  add_tensor(decoder.positions);
+  add_linear(decoder.project_in);
+  add_linear(decoder.project_out);
+  for (const Block& block : decoder.blocks) {
+    for (const Norm* norm : {&block.attention_norm, &block.attention_exit_norm, &block.mlp_norm,
+                             &block.mlp_exit_norm, &block.query_norm, &block.key_norm})
+      add_norm(*norm);
+    for (const std::unique_ptr<Linear>* linear :
+         {&block.query_key_value, &block.output, &block.gate_up, &block.down})
+      add_linear(*linear);
+  }
+  add_norm(decoder.final_norm);
+  const bool is_tied = decoder.head->dequantize().is_alias_of(decoder.embedding);
+  return bytes + decoder.head->bytes() - (is_tied ? decoder.embedding.nbytes() : 0);
+}
+
 at::Tensor forward(const Decoder& decoder, const at::Tensor& tokens,
                    std::span<const Segment> segments, KvCache* cache) {
   const auto positions = positions_of(segments, decoder.device);

@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
@@ -43,6 +44,9 @@ struct Decoder {
   Norm final_norm;
   std::unique_ptr<Linear> head;
 };
+
+/// Memory that all weights take; a head tied to the embedding counts once.
+std::uint64_t weight_bytes(const Decoder& decoder);
 
 /// Runs segments that lie one behind the other, with no padding. The first token of a segment has
 /// the position `past`. Segments with a slot need a cache, which takes their keys and values.

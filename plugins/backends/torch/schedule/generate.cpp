@@ -396,6 +396,7 @@ void generate(const Decoder& decoder, const assay_batch& batch, const assay_resu
     return refuse_all(
         waiting, room.text(room.slots, room.capacity) + ", and there is no such memory", outbox);
   }
+  const CountedCache counted(*cache, settings.cache_use);
   Generation(decoder, settings, outbox, std::move(waiting), std::move(*cache)).run();
 }
 

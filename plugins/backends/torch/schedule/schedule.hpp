@@ -8,6 +8,8 @@
 #include <span>
 #include <vector>
 
+#include "decoder/cache.hpp"
+
 namespace assay_torch {
 
 struct ScheduleSettings {
@@ -15,6 +17,7 @@ struct ScheduleSettings {
   std::int64_t sequences = 32;                       ///< the most that generate together
   std::int64_t cache_bytes = std::int64_t{1} << 30;  ///< the most for keys and values of those
   std::function<bool()> cancelled = {};              ///< asked before each pass
+  CacheUse* cache_use = nullptr;                     ///< where caches are counted
 };
 
 enum class Order {

@@ -1,8 +1,10 @@
 // The plugin as a host meets it: through its one exported constant.
+#include <assay/ext.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <string>
+#include <string_view>
 
 #include "support/fixtures.hpp"
 #include "support/recorder.hpp"
@@ -116,6 +118,57 @@ TEST_F(TorchPlugin, GeneratesAsItsCapabilitiesSay) {
   EXPECT_EQ(recorder.token_order_,
             (std::vector<std::uint64_t>{1, 2, 1, 2, 1, 2, 3, 4, 3, 4, 3, 4, 4}));
   EXPECT_EQ(recorder[5].logprobs.size(), 1U);
+}
+
+const void* extension_of(const Component& component, std::string_view id) {
+  const assay_component& constants = component.constants();
+  for (std::uint64_t i = 0; i < constants.n_extensions; ++i) {
+    if (constants.extensions[i].id == id) return constants.extensions[i].api;
+  }
+  return nullptr;
+}
+
+TEST_F(TorchPlugin, TellsTheMemoryOfWeightsAndCaches) {
+  Component component("assay/torch");
+  const auto* api =
+      static_cast<const assay_backend_memory_v1*>(extension_of(component, ASSAY_BACKEND_MEMORY_1));
+  ASSERT_NE(api, nullptr);
+  ASSERT_TRUE(component.create({{"batch_sequences", 2}}).is_ok());
+  assay_model_info model{};
+  ASSERT_EQ(load(component, model), "");
+  const auto read = [&] {
+    assay_memory memory{};
+    memory.struct_size = sizeof memory;
+    EXPECT_EQ(api->read(component.self(), 0, &memory, nullptr), ASSAY_OK);
+    return memory;
+  };
+  const assay_memory loaded = read();
+  EXPECT_EQ(loaded.weights, 156U * 4);  // as many as bits_per_weight counts, in float32
+  EXPECT_EQ(loaded.kv, 0U);
+  EXPECT_EQ(loaded.kv_peak, 0U);
+  EXPECT_EQ(loaded.kv_per_token, 16);
+  EXPECT_EQ(loaded.allocated, ASSAY_UNKNOWN);
+
+  Requests requests;
+  for (int i = 0; i < 3; ++i) requests.add_prompt({1, 2}, {.max_new = 3});
+  Recorder recorder;
+  const auto sink = recorder.sink();
+  const assay_batch batch = requests.batch();
+  ASSERT_EQ(component.api<assay_backend_v1>().run(component.self(), &batch, &sink, nullptr),
+            ASSAY_OK);
+  const assay_memory after = read();
+  EXPECT_EQ(after.kv, 0U) << "caches go with their batch";
+  EXPECT_GT(after.kv_peak, 0U);
+  // Two slots of whole tokens, at most what prompt and answer need.
+  EXPECT_EQ(after.kv_peak % (2 * 16), 0U);
+  EXPECT_LE(after.kv_peak, 2U * 5 * 16);
+  ASSERT_EQ(api->reset_peaks(component.self(), nullptr), ASSAY_OK);
+  EXPECT_EQ(read().kv_peak, 0U);
+
+  assay_memory none{};
+  none.struct_size = sizeof none;
+  assay_error error = no_error();
+  EXPECT_EQ(api->read(component.self(), 9, &none, &error), ASSAY_NOT_FOUND);
 }
 
 TEST_F(TorchPlugin, CountsTheBitsOfWhatItSimulates) {

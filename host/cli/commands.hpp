@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "host/cli/trust.hpp"
+
 namespace assay::host {
 
 /// What the command line said, for any subcommand.
@@ -14,7 +16,9 @@ struct Arguments {
   std::filesystem::path out = "assay-out";
   std::vector<std::filesystem::path> plugin_dirs;
   std::string component;
+  TrustRequest trust;
   bool as_dot = false;
+  bool as_json = false;
   bool is_verbose = false;
   bool is_quiet = false;
 };
@@ -26,5 +30,6 @@ int graph_command(const Arguments& arguments);
 [[noreturn]] void worker_command();
 int plugins_list_command(const Arguments& arguments);
 int plugins_describe_command(const Arguments& arguments);
+int plugins_trust_command(const Arguments& arguments);
 
 }  // namespace assay::host

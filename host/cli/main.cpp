@@ -1,4 +1,6 @@
 // assay: the command line. Parses arguments, calls one subcommand, returns its exit code.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <exception>
@@ -11,6 +13,7 @@
 namespace {
 
 using assay::host::Arguments;
+using Command = int (*)(const Arguments&);
 
 constexpr char kExamples[] = R"(Examples:
   assay check study.toml                  find every mistake before anything runs
@@ -18,6 +21,7 @@ constexpr char kExamples[] = R"(Examples:
   assay graph study.toml --dot | dot -Tsvg -o graph.svg
   assay plugins list                      every component found, and files that are not plugins
   assay plugins describe assay/torch      its options, with types, ranges and defaults
+  assay plugins trust DIR                 let the plugins of a folder run, file by file
 
 Exit codes: 0 pass, 1 a gate failed, 2 usage or manifest, 3 inconclusive, 4 plugin, data or
 infrastructure, 5 integrity, 70 a bug of assay, 130 interrupted.)";
@@ -33,9 +37,34 @@ void add_plugin_dirs(CLI::App& command, Arguments& arguments) {
       ->type_name("DIR");
 }
 
+void add_json(CLI::App& command, Arguments& arguments) {
+  command.add_flag("--json", arguments.as_json, "As JSON");
+}
+
+void add_trust(CLI::App& plugins, Arguments& arguments, Command& command) {
+  assay::host::TrustRequest& request = arguments.trust;
+  CLI::App* trust =
+      plugins.add_subcommand("trust", "Allow the plugins of a folder to run, file by file");
+  trust->add_option("dir", request.folder, "The folder they lie in")->required()->type_name("DIR");
+  trust
+      ->add_option_function<std::string>(
+          "--isolation",
+          [&request](const std::string& value) { request.allows_host = value == "none"; },
+          "worker: in processes of their own; none: also in assay's own")
+      ->check(CLI::IsMember({"worker", "none"}))
+      ->default_str("worker");
+  trust->add_flag("--copy", request.is_copied, "Copy the folder to a store of your own first");
+  trust->add_flag("--yes", request.is_agreed, "Do not ask");
+  trust->footer("Example:\n  assay plugins trust ~/.local/share/assay/plugins/acme");
+  trust->callback([&] {
+    request.is_terminal = isatty(STDIN_FILENO) != 0;
+    command = &assay::host::plugins_trust_command;
+  });
+}
+
 int dispatch(int argc, char** argv) {
   Arguments arguments;
-  int (*command)(const Arguments&) = nullptr;
+  Command command = nullptr;
   CLI::App app{"Measures what quantization cost a language model, and whether it may ship.",
                "assay"};
   app.footer(kExamples);
@@ -70,14 +99,19 @@ int dispatch(int argc, char** argv) {
 
   CLI::App* plugins = app.add_subcommand("plugins", "What is installed and what it offers");
   plugins->require_subcommand(1);
-  plugins->footer("Examples:\n  assay plugins list\n  assay plugins describe assay/torch");
+  plugins->footer(
+      "Examples:\n  assay plugins list\n  assay plugins describe assay/torch\n"
+      "  assay plugins trust ~/.local/share/assay/plugins/acme");
   CLI::App* list = plugins->add_subcommand("list", "Every component found, and rejected files");
   add_plugin_dirs(*list, arguments);
+  add_json(*list, arguments);
   list->callback([&] { command = &assay::host::plugins_list_command; });
   CLI::App* describe = plugins->add_subcommand("describe", "Options, columns and outputs");
   describe->add_option("id", arguments.component, "A component, such as assay/torch")->required();
   add_plugin_dirs(*describe, arguments);
+  add_json(*describe, arguments);
   describe->callback([&] { command = &assay::host::plugins_describe_command; });
+  add_trust(*plugins, arguments, command);
 
   try {
     app.parse(argc, argv);

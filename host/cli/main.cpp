@@ -71,7 +71,9 @@ int dispatch(int argc, char** argv) {
 
   CLI::App* plugins = app.add_subcommand("plugins", "What is installed and what it offers");
   plugins->require_subcommand(1);
-  plugins->footer("Examples:\n  assay plugins list\n  assay plugins describe assay/torch");
+  plugins->footer(
+      "Examples:\n  assay plugins list\n  assay plugins describe assay/torch\n  assay plugins new "
+      "metric acme/words");
   CLI::App* list = plugins->add_subcommand("list", "Every component found, and rejected files");
   add_plugin_dirs(*list, arguments);
   list->callback([&] { command = &assay::host::plugins_list_command; });

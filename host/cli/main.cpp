@@ -142,6 +142,7 @@ int dispatch(int argc, char** argv) {
   plugins->require_subcommand(1);
   plugins->footer(
       "Examples:\n  assay plugins list\n  assay plugins describe assay/torch\n"
+      "  assay plugins new metric acme/words\n  assay plugins check acme-words.so\n"
       "  assay plugins trust ~/.local/share/assay/plugins/acme");
   CLI::App* list = plugins->add_subcommand("list", "Every component found, and rejected files");
   add_plugin_dirs(*list, arguments);

@@ -16,8 +16,8 @@ struct Arguments {
   std::filesystem::path out = "assay-out";
   std::vector<std::filesystem::path> plugin_dirs;
   std::string component;
-  std::string kind;           ///< of a new plugin
-  std::filesystem::path dir;  ///< of a new plugin; empty: its own name
+  std::string kind;                  ///< of a new plugin
+  std::filesystem::path dir;         ///< of a new plugin; empty: its own name
   ConformanceArguments conformance;  ///< of `plugins check`
   bool as_dot = false;
   bool is_verbose = false;

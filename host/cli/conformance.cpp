@@ -95,9 +95,9 @@ struct Planned {
 };
 
 std::string shell_quoted(const std::string& word) {
-  const bool is_plain =
-      !word.empty() && word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                              "0123456789_-./:=,+@%") == std::string::npos;
+  const bool is_plain = !word.empty() && word.find_first_not_of(
+                                             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                             "0123456789_-./:=,+@%") == std::string::npos;
   if (is_plain) return word;
   std::string quoted = "'";
   for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
@@ -106,10 +106,9 @@ std::string shell_quoted(const std::string& word) {
 
 std::string reproduction(const ConformanceArguments& arguments, const Planned& planned,
                          std::uint64_t seed) {
-  std::string command =
-      "assay plugins check " + shell_quoted(arguments.file.string()) + " --component " +
-      planned.component + " --isolation " + planned.isolation + " --reproduce " +
-      planned.test->id + ":" + std::to_string(seed);
+  std::string command = "assay plugins check " + shell_quoted(arguments.file.string()) +
+                        " --component " + planned.component + " --isolation " + planned.isolation +
+                        " --reproduce " + planned.test->id + ":" + std::to_string(seed);
   for (const std::string& option : arguments.options) {
     command += " --option " + shell_quoted(option);
   }
@@ -178,8 +177,7 @@ bool is_wanted(const ConformanceArguments& arguments, const suite::Test& test,
 
 /// Fails    what of the options is wrong
 Result<void> plan(const ConformanceArguments& arguments, const Subject& subject,
-                  const Component& component, const Folder& folder,
-                  std::vector<Planned>& planned) {
+                  const Component& component, const Folder& folder, std::vector<Planned>& planned) {
   std::vector<std::string> faults;
   const auto options = conformance_options(component, arguments.options, faults);
   if (!options) return options.error();
@@ -203,11 +201,11 @@ Result<void> plan(const ConformanceArguments& arguments, const Subject& subject,
                      {"folder", folder.below(planned.size()).string()},
                      {"seed", arguments.seed},
                      {"timeout", arguments.timeout_seconds}};
-      planned.push_back({&test,
-                         std::string(component.id()),
-                         isolation,
-                         {job.dump(-1, ' ', false, Json::error_handler_t::replace),
-                          arguments.timeout_seconds}});
+      planned.push_back(
+          {&test,
+           std::string(component.id()),
+           isolation,
+           {job.dump(-1, ' ', false, Json::error_handler_t::replace), arguments.timeout_seconds}});
     }
   }
   return {};
@@ -252,8 +250,8 @@ int write_report(const ConformanceArguments& arguments, const ConformanceReport&
     out.close();
     if (!out) return say(arguments.output.string() + ": cannot be written");
   }
-  const bool is_bad = has_failed(report, "must") ||
-                      (arguments.is_strict && has_failed(report, "should"));
+  const bool is_bad =
+      has_failed(report, "must") || (arguments.is_strict && has_failed(report, "should"));
   return is_bad ? kExitMustFailed : kExitPass;
 }
 
@@ -275,8 +273,8 @@ Result<Json> conformance_options(const Component& component, const std::vector<s
   for (const std::string& each : given) {
     const std::size_t equals = each.find('=');
     if (equals == std::string::npos || equals == 0) {
-      return Failure{ASSAY_INVALID_ARGUMENT,
-                     "--option " + each + " is not of the form key=value", each};
+      return Failure{ASSAY_INVALID_ARGUMENT, "--option " + each + " is not of the form key=value",
+                     each};
     }
     const std::string key = each.substr(0, equals), value = each.substr(equals + 1);
     toml += key + " = " + (parse_value(value) ? value : in_quotes(value)) + "\n";
@@ -345,14 +343,12 @@ int plugins_check(const ConformanceArguments& given) {
   const bool is_terminal = isatty(STDERR_FILENO) != 0;
   std::size_t n_done = 0;
   // Two: what waits for a deadline keeps no one else from running, and timing tests have room.
-  run_test_processes(executable, {"plugins", "check-one"}, jobs, 2,
-                     [&](std::size_t job, TestAnswer answer) {
-                       report.results[job] = result_of(arguments, planned[job], std::move(answer),
-                                                       arguments.seed);
-                       if (!is_terminal) return;
-                       std::fprintf(stderr, "\r\033[K%zu/%zu %s", ++n_done, planned.size(),
-                                    planned[job].test->id);
-                     });
+  run_test_processes(
+      executable, {"plugins", "check-one"}, jobs, 2, [&](std::size_t job, TestAnswer answer) {
+        report.results[job] = result_of(arguments, planned[job], std::move(answer), arguments.seed);
+        if (!is_terminal) return;
+        std::fprintf(stderr, "\r\033[K%zu/%zu %s", ++n_done, planned.size(), planned[job].test->id);
+      });
   if (is_terminal) std::fputs("\r\033[K", stderr);
   return write_report(arguments, report);
 }

@@ -2,8 +2,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <assay/suite/suite.hpp>
 #include <algorithm>
+#include <assay/suite/suite.hpp>
 #include <charconv>
 #include <cstring>
 #include <iostream>
@@ -58,8 +58,7 @@ void put(Json& to, const std::string& key, const check::Value& value) {
     const std::size_t after = key.find('.', dot + 1);
     const std::string place = key.substr(dot + 1, after - dot - 1);
     std::size_t index = 0;
-    const auto [stop, error] =
-        std::from_chars(place.data(), place.data() + place.size(), index);
+    const auto [stop, error] = std::from_chars(place.data(), place.data() + place.size(), index);
     if (error != std::errc() || stop != place.data() + place.size()) continue;
     Json& list = to[key.substr(0, dot)];
     while (list.size() <= index) list.push_back(nullptr);
@@ -122,8 +121,7 @@ class RemoteSubject final : public check::Subject {
   }
   assay_status estimate(check::FakeHost& host, const check::Options& options, const assay_job& job,
                         assay_resources* need, assay_error* error) override {
-    const auto estimated =
-        isolation_.estimate(component_, flat_json(options), lease_of(host), job);
+    const auto estimated = isolation_.estimate(component_, flat_json(options), lease_of(host), job);
     if (!estimated) {
       if (estimated.error().code == ASSAY_UNIMPLEMENTED) return ASSAY_UNIMPLEMENTED;
       return fail(error, estimated.error());

@@ -43,7 +43,8 @@ void add_conformance(CLI::App& check, assay::host::ConformanceArguments& argumen
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   check.add_option("--model-dir", arguments.model_dir, "What backends load")->type_name("DIR");
-  check.add_option("--dataset-split", arguments.split, "What datasets open; else the default split")
+  check
+      .add_option("--dataset-split", arguments.split, "What datasets open; else the default split")
       ->type_name("SPLIT");
   check.add_option("--only", arguments.only, "Tests of these names, with * and ?")
       ->type_name("PATTERN");

@@ -179,8 +179,8 @@ bool has_ended(pid_t id) {
 }  // namespace
 
 void run_test_processes(const std::filesystem::path& executable,
-                        const std::vector<std::string>& arguments,
-                        const std::vector<TestJob>& jobs, std::size_t at_once,
+                        const std::vector<std::string>& arguments, const std::vector<TestJob>& jobs,
+                        std::size_t at_once,
                         const std::function<void(std::size_t, TestAnswer)>& done) {
   std::vector<std::unique_ptr<Running>> running;
   std::size_t next = 0;
@@ -218,7 +218,8 @@ void run_test_processes(const std::filesystem::path& executable,
       for (auto [descriptor, text] : {std::pair(each.answer.get(), &each.answer_text),
                                       std::pair(each.errors.get(), &each.error_text)}) {
         fcntl(descriptor, F_SETFL, O_NONBLOCK);
-        for (pollfd more{descriptor, POLLIN, 0}; poll(&more, 1, 0) > 0 && drain(descriptor, *text);) {
+        for (pollfd more{descriptor, POLLIN, 0};
+             poll(&more, 1, 0) > 0 && drain(descriptor, *text);) {
         }
       }
       const std::size_t job = each.job;

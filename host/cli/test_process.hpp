@@ -26,8 +26,8 @@ struct TestAnswer {
 /// Runs the jobs, `at_once` of them side by side, each as `executable arguments...` in a process
 /// group of its own that is gone at the end. `done` is called in the order in which they end.
 void run_test_processes(const std::filesystem::path& executable,
-                        const std::vector<std::string>& arguments,
-                        const std::vector<TestJob>& jobs, std::size_t at_once,
+                        const std::vector<std::string>& arguments, const std::vector<TestJob>& jobs,
+                        std::size_t at_once,
                         const std::function<void(std::size_t job, TestAnswer answer)>& done);
 
 }  // namespace assay::host

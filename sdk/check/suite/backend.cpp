@@ -1,8 +1,9 @@
 // Tests of a backend's life: order of calls, the rules of the sink, refusals, cancelling, budgets.
-#include <assay/suite/requests.hpp>
-#include <algorithm>
-#include <cstring>
 #include <dirent.h>
+
+#include <algorithm>
+#include <assay/suite/requests.hpp>
+#include <cstring>
 #include <fstream>
 #include <limits>
 #include <set>
@@ -40,8 +41,8 @@ std::vector<Ask> some_asks(Probe& probe, const Loaded& loaded, std::uint64_t n) 
 void expect_all_ok(Probe& probe, const Answers& answers) {
   for (const auto& [id, answer] : answers.by_id) {
     probe.expect(answer.code == ASSAY_OK, "id " + std::to_string(id) + " failed with " +
-                                              to_string(answer.code) + " (" +
-                                              quoted(answer.text) + ")");
+                                              to_string(answer.code) + " (" + quoted(answer.text) +
+                                              ")");
   }
 }
 
@@ -71,7 +72,9 @@ void run_before_load(Probe& probe) {
   const assay_batch batch{sizeof batch, 0, 1, sizeof request, &request};
   bool was_called = false;
   const assay_result_sink sink{
-      sizeof sink, 0, &was_called,
+      sizeof sink,
+      0,
+      &was_called,
       [](void* ctx, std::uint64_t, std::uint64_t, const float*, const std::uint8_t*,
          std::uint64_t) noexcept -> std::int32_t { return *static_cast<bool*>(ctx) = true; },
       [](void* ctx, std::uint64_t, std::uint64_t, const assay_tensor*) noexcept -> std::int32_t {
@@ -84,9 +87,9 @@ void run_before_load(Probe& probe) {
       }};
   assay_error error = check::fresh_error();
   const assay_status status = backend.run(made.self(), &batch, &sink, &error);
-  probe.expect(status == ASSAY_FAILED_PRECONDITION,
-               "run before load answered " + said(status, error) +
-                   "; expected FAILED_PRECONDITION");
+  probe.expect(
+      status == ASSAY_FAILED_PRECONDITION,
+      "run before load answered " + said(status, error) + "; expected FAILED_PRECONDITION");
 }
 
 void load_once(Probe& probe) {
@@ -96,9 +99,9 @@ void load_once(Probe& probe) {
   info.struct_size = sizeof info;
   assay_error error = check::fresh_error();
   const assay_status status = loaded.backend().load(loaded.self(), &job, &info, &error);
-  probe.expect(status == ASSAY_FAILED_PRECONDITION, "load a second time answered " +
-                                                        said(status, error) +
-                                                        "; expected FAILED_PRECONDITION");
+  probe.expect(
+      status == ASSAY_FAILED_PRECONDITION,
+      "load a second time answered " + said(status, error) + "; expected FAILED_PRECONDITION");
 }
 
 void no_quantize_after_load(Probe& probe) {
@@ -109,9 +112,9 @@ void no_quantize_after_load(Probe& probe) {
   job.out_dir = {out.data(), out.size()};
   assay_error error = check::fresh_error();
   const assay_status status = loaded.backend().quantize(loaded.self(), &job, &error);
-  probe.expect(status == ASSAY_FAILED_PRECONDITION, "quantize after load answered " +
-                                                        said(status, error) +
-                                                        "; expected FAILED_PRECONDITION");
+  probe.expect(
+      status == ASSAY_FAILED_PRECONDITION,
+      "quantize after load answered " + said(status, error) + "; expected FAILED_PRECONDITION");
 }
 
 void quantize_writes_a_model(Probe& probe) {
@@ -122,10 +125,8 @@ void quantize_writes_a_model(Probe& probe) {
     assay_job job = job_of(probe, ASSAY_CAP_QUANTIZE);
     job.out_dir = {out.data(), out.size()};
     assay_error error = check::fresh_error();
-    const assay_status status =
-        made.api<assay_backend_v1>().quantize(made.self(), &job, &error);
-    probe.require(status == ASSAY_OK, "quantize answered " + said(status, error) +
-                                          "; expected OK");
+    const assay_status status = made.api<assay_backend_v1>().quantize(made.self(), &job, &error);
+    probe.require(status == ASSAY_OK, "quantize answered " + said(status, error) + "; expected OK");
   }
   Settings settings = probe.settings();
   settings.model_dir = out;
@@ -153,17 +154,17 @@ void failed_load_leaves_only_destroy(Probe& probe) {
   const assay_status status = backend.load(made.self(), &job, &info, &error);
   if (status == ASSAY_OK) probe.skip("it loads without a model folder");
   const std::string fault = error_fault(status, error);
-  probe.expect(fault.empty(), "load of a folder that is not there failed, and of its error " +
-                                  fault);
+  probe.expect(fault.empty(),
+               "load of a folder that is not there failed, and of its error " + fault);
   probe.expect(info.struct_size == sizeof info && is_untouched(info, 0x5A),
                "a failed load wrote into assay_model_info; expected it untouched");
   const assay_batch batch{sizeof batch, 0, 0, sizeof(assay_request), nullptr};
   const assay_result_sink sink{sizeof sink, 0, nullptr, nullptr, nullptr, nullptr, nullptr};
   error = check::fresh_error();
   const assay_status then = backend.run(made.self(), &batch, &sink, &error);
-  probe.expect(then == ASSAY_FAILED_PRECONDITION, "run after a failed load answered " +
-                                                      said(then, error) +
-                                                      "; expected FAILED_PRECONDITION");
+  probe.expect(
+      then == ASSAY_FAILED_PRECONDITION,
+      "run after a failed load answered " + said(then, error) + "; expected FAILED_PRECONDITION");
 }
 
 void one_done_per_id(Probe& probe) {
@@ -302,12 +303,11 @@ void stays_usable_after_too_much(Probe& probe) {
   const Answers answers = run_batch(probe, loaded, asks);
   const assay_status code = answers[asks[0].id].code;
   probe.expect(code == ASSAY_RESOURCE_EXHAUSTED || code == ASSAY_INVALID_ARGUMENT,
-               "a request of " + std::to_string(context + 1) + " tokens, one more than max_context" +
-                   ", ended with " + to_string(code) +
+               "a request of " + std::to_string(context + 1) +
+                   " tokens, one more than max_context" + ", ended with " + to_string(code) +
                    "; expected RESOURCE_EXHAUSTED or INVALID_ARGUMENT");
   probe.expect(answers[asks[1].id].code == ASSAY_OK,
-               "its neighbour ended with " + to_string(answers[asks[1].id].code) +
-                   "; expected OK");
+               "its neighbour ended with " + to_string(answers[asks[1].id].code) + "; expected OK");
   std::vector<Ask> more = some_asks(probe, loaded, 2);
   for (Ask& ask : more) ask.id += 100;
   expect_all_ok(probe, run_batch(probe, loaded, more));
@@ -363,9 +363,9 @@ void cancel_within_grace(Probe& probe) {
                "a cancelled run answered " + said(answers.status, answers.error) +
                    "; expected OK, each open request being done with CANCELLED");
   for (const auto& [id, answer] : answers.by_id) {
-    probe.expect(answer.n_done == 0 || answer.code == ASSAY_OK || answer.code == ASSAY_CANCELLED,
-                 "a cancelled request ended with " + to_string(answer.code) +
-                     "; expected CANCELLED");
+    probe.expect(
+        answer.n_done == 0 || answer.code == ASSAY_OK || answer.code == ASSAY_CANCELLED,
+        "a cancelled request ended with " + to_string(answer.code) + "; expected CANCELLED");
   }
 }
 
@@ -373,8 +373,7 @@ void cancelled_before_run(Probe& probe) {
   need_run(probe);
   Loaded loaded(probe, any_cap(probe));
   loaded.host().cancel();
-  const Answers answers =
-      run_raw(probe, loaded, some_asks(probe, loaded, 64), 0, {}, 0);
+  const Answers answers = run_raw(probe, loaded, some_asks(probe, loaded, 64), 0, {}, 0);
   probe.expect(answers.seconds <= kGraceSeconds,
                "a run that was cancelled beforehand took " + shown(answers.seconds) +
                    " s; expected at most " + shown(kGraceSeconds) + " s");
@@ -386,9 +385,9 @@ void signs_of_life(Probe& probe) {
   const double loading = loaded.host().longest_silence_seconds();
   run_batch(probe, loaded, some_asks(probe, loaded, 64));
   const double longest = std::max(loading, loaded.host().longest_silence_seconds());
-  probe.expect(longest < kSilenceSeconds,
-               "no progress, cancelled or sink call for " + shown(longest) +
-                   " s; expected one at least every " + shown(kSilenceSeconds) + " s");
+  probe.expect(longest < kSilenceSeconds, "no progress, cancelled or sink call for " +
+                                              shown(longest) + " s; expected one at least every " +
+                                              shown(kSilenceSeconds) + " s");
 }
 
 void thread_budget(Probe& probe) {
@@ -447,8 +446,7 @@ void estimate_covers_the_peak(Probe& probe) {
   assay_resources need{};
   need.struct_size = sizeof need;
   assay_error error = check::fresh_error();
-  const assay_status status =
-      probe.subject().estimate(host, probe.options(), job, &need, &error);
+  const assay_status status = probe.subject().estimate(host, probe.options(), job, &need, &error);
   if (status != ASSAY_OK || need.host_bytes == 0) probe.skip("no estimate of host_bytes");
   // Code, thread stacks and the allocator's own keeping are not the model's.
   constexpr std::uint64_t kOverheadBytes = 96u << 20;

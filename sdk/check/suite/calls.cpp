@@ -63,12 +63,10 @@ assay_status open_table(bool is_odd, bool is_empty, assay_str name, ArrowArraySt
     const bool is_known = table == "totals" || table == "verdicts" || table == "samples" ||
                           table.starts_with("rows/");
     if (!is_known) throw Error(ASSAY_NOT_FOUND, std::string(table), "there is no such table");
-    const std::vector<Field> columns = {{"variant", Type::kText, {}, false},
-                                        {"task", Type::kText, {}, false},
-                                        {"item", Type::kInt64, {}, false},
-                                        {"metric", Type::kText, {}, false},
-                                        {"name", Type::kText, {}, false},
-                                        {"value", Type::kFloat64, {}, true}};
+    const std::vector<Field> columns = {
+        {"variant", Type::kText, {}, false}, {"task", Type::kText, {}, false},
+        {"item", Type::kInt64, {}, false},   {"metric", Type::kText, {}, false},
+        {"name", Type::kText, {}, false},    {"value", Type::kFloat64, {}, true}};
     *out = make_stream(columns, [=, n = is_empty ? 0 : 2](ArrowArray* batch) mutable {
       if (n == 0) return false;
       Builder builder(table_of(columns));

@@ -45,8 +45,8 @@ void schema_is_as_declared(Probe& probe) {
       continue;
     }
     const bool is_list = column.type >= ASSAY_INTS && column.type <= ASSAY_TEXTS;
-    const Type type = *type_of(is_list && found->n_children == 1 ? found->children[0]->format
-                                                                 : found->format);
+    const Type type =
+        *type_of(is_list && found->n_children == 1 ? found->children[0]->format : found->format);
     const bool is_int = type == Type::kInt64 || type == Type::kInt32;
     const bool is_float = type == Type::kFloat64 || type == Type::kFloat32;
     const bool fits =
@@ -264,8 +264,7 @@ constexpr Test kTests[] = {
     {"dataset.nulls-are-announced", ASSAY_DATASET, nullptr, Level::kMust, 26, true,
      "Nulls come in nullable columns only.", nulls_are_announced},
     {"dataset.same-rows-again", ASSAY_DATASET, nullptr, Level::kMust, 13, true,
-     "open may be called again, for the same split too, and gives the same rows.",
-     same_rows_again},
+     "open may be called again, for the same split too, and gives the same rows.", same_rows_again},
     {"dataset.two-streams-at-once", ASSAY_DATASET, nullptr, Level::kMust, 8, true,
      "Two streams of one instance may be open together.", two_streams_at_once},
     {"dataset.streams-on-two-threads", ASSAY_DATASET, nullptr, Level::kMust, 8, true,

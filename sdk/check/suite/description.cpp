@@ -85,9 +85,9 @@ void describes_itself(Probe& probe) {
   probe.expect(is_said(component.summary), "the summary is empty; expected one sentence");
   probe.expect(is_said(component.version), "the version is empty");
   for (std::uint64_t i = 0; i < component.n_options; ++i) {
-    probe.expect(is_said(component.options[i]->help),
-                 "option " + quoted(component.options[i]->name) +
-                     " has no help; expected one sentence");
+    probe.expect(
+        is_said(component.options[i]->help),
+        "option " + quoted(component.options[i]->name) + " has no help; expected one sentence");
   }
   for (std::uint64_t i = 0; i < component.n_columns; ++i) {
     probe.expect(is_said(component.columns[i]->help),
@@ -118,9 +118,9 @@ void options_are_declared_well(Probe& probe) {
     probe.expect(!std::isnan(option.lo) && !std::isnan(option.hi), what + " has a bound of NaN");
     probe.expect((option.flags & ASSAY_OPT_REQUIRED) == 0 || option.fallback == nullptr,
                  what + " is required and has a default");
-    probe.expect(option.type != ASSAY_CHOICE ||
-                     (option.choices != nullptr && option.choices[0] != nullptr),
-                 what + " is a choice without choices");
+    probe.expect(
+        option.type != ASSAY_CHOICE || (option.choices != nullptr && option.choices[0] != nullptr),
+        what + " is a choice without choices");
     probe.expect(option.type >= ASSAY_BOOL && option.type <= ASSAY_MODEL,
                  what + " has the unknown type " + std::to_string(option.type));
   }
@@ -174,8 +174,7 @@ void extension_ids_are_well_formed(Probe& probe) {
 void capabilities_have_functions(Probe& probe) {
   probe.skip_if_remote();
   const auto& backend = *static_cast<const assay_backend_v1*>(probe.subject().api(nullptr));
-  const bool has_text =
-      probe.subject().extension(nullptr, ASSAY_BACKEND_TEXT_1) != nullptr;
+  const bool has_text = probe.subject().extension(nullptr, ASSAY_BACKEND_TEXT_1) != nullptr;
   constexpr std::uint64_t kRuns = ASSAY_CAP_SCORE | ASSAY_CAP_LOGITS | ASSAY_CAP_GENERATE;
   probe.expect(!probe.has_cap(kRuns) || backend.run != nullptr || has_text,
                "it declares SCORE, LOGITS or GENERATE, and has neither run nor " +
@@ -200,8 +199,7 @@ constexpr Test kTests[] = {
     {"description.ids-are-well-formed", 0, nullptr, Level::kMust, 0, false,
      "Ids have the form vendor/name and are unique within the plugin.", ids_are_well_formed},
     {"description.texts-are-there", 0, nullptr, Level::kMust, 6, false,
-     "id, version, summary, vendor, license, built_with and help are never NULL.",
-     texts_are_there},
+     "id, version, summary, vendor, license, built_with and help are never NULL.", texts_are_there},
     {"description.describes-itself", 0, nullptr, Level::kShould, 0, false,
      "Summary, version and the help of every option and column say something.", describes_itself},
     {"description.names-a-license", 0, nullptr, Level::kNote, 0, false,

@@ -1,10 +1,11 @@
 // Tests of what every call keeps: errors, out-parameters, standard output.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <assay/suite/calls.hpp>
 #include <assay/suite/probe.hpp>
 #include <cstdio>
 #include <cstring>
-#include <fcntl.h>
-#include <unistd.h>
 
 namespace assay::suite {
 namespace {
@@ -34,8 +35,7 @@ void written_on_failure_only(Probe& probe) {
   host.resources().scratch_dir = {scratch.data(), scratch.size()};
   assay_error error = patterned_error();
   void* self = nullptr;
-  const assay_status status =
-      probe.subject().create(host, probe.options(), &self, &error);
+  const assay_status status = probe.subject().create(host, probe.options(), &self, &error);
   probe.require(status == ASSAY_OK, "create answered " + said(status, error) + "; expected OK");
   probe.subject().destroy(self);
   probe.expect(is_patterned(error), "create answered OK and wrote into the error");

@@ -1,11 +1,12 @@
 // Tests of the extensions of the ABI: sizes first, the same answer twice, agreement with the core.
-#include <assay/error.hpp>
 #include <assay/ext.h>
+
+#include <algorithm>
+#include <array>
+#include <assay/error.hpp>
 #include <assay/suite/requests.hpp>
 #include <assay/suite/rows.hpp>
 #include <assay/text.hpp>
-#include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstring>
 #include <thread>
@@ -14,7 +15,8 @@ namespace assay::suite {
 namespace {
 
 constexpr const char* kPlainText = "Hello, world. The answer is 42.";
-constexpr const char* kSomeTexts[] = {kPlainText, "", " ", "a", "Z\xC3\xBCrich \xF0\x9F\x98\x80\n\t|"};
+constexpr const char* kSomeTexts[] = {kPlainText, "", " ", "a",
+                                      "Z\xC3\xBCrich \xF0\x9F\x98\x80\n\t|"};
 
 /// The protocol of every call that fills the caller's buffer: `*n` is what is needed; too small:
 /// nothing is written.
@@ -59,8 +61,7 @@ Tokens encoded(Probe& probe, const Loaded& loaded, std::string_view text, std::u
       });
 }
 
-std::string decoded(Probe& probe, const Loaded& loaded, const Tokens& tokens,
-                    std::uint32_t flags) {
+std::string decoded(Probe& probe, const Loaded& loaded, const Tokens& tokens, std::uint32_t flags) {
   const auto& table = loaded.extension<assay_backend_tokenizer_v1>(ASSAY_BACKEND_TOKENIZER_1);
   const std::vector<char> bytes = filled<char>(
       probe, "decode", [&](char* out, std::uint64_t cap, std::uint64_t* n, assay_error* error) {
@@ -83,8 +84,8 @@ void tokenizer_keeps_to_sizes(Probe& probe) {
       for (const std::int32_t token : tokens) {
         const bool is_inside = token >= 0 && (loaded.info().vocab == 0 ||
                                               token < static_cast<int>(loaded.info().vocab));
-        probe.expect(is_inside, "encode gave the token " + std::to_string(token) +
-                                    ", outside the vocabulary");
+        probe.expect(is_inside,
+                     "encode gave the token " + std::to_string(token) + ", outside the vocabulary");
       }
       decoded(probe, loaded, tokens, 0);
     }
@@ -136,8 +137,8 @@ template <class Table>
 Digest fingerprint_of(Probe& probe, const Loaded& loaded, const char* id) {
   Digest digest{};
   assay_error error = check::fresh_error();
-  const assay_status status = loaded.extension<Table>(id).fingerprint(
-      loaded.self(), digest.data(), &error);
+  const assay_status status =
+      loaded.extension<Table>(id).fingerprint(loaded.self(), digest.data(), &error);
   probe.require(status == ASSAY_OK, "fingerprint answered " + said(status, error));
   return digest;
 }
@@ -238,9 +239,9 @@ void memory_is_plausible(Probe& probe) {
   status = read(n_devices, memory, error);
   probe.require(status == ASSAY_OK, "read answered " + said(status, error));
   expect_peaks("after reset_peaks");
-  probe.expect(memory.kv_peak == ASSAY_UNKNOWN || memory.kv == ASSAY_UNKNOWN ||
-                   memory.kv_peak == memory.kv,
-               "after reset_peaks kv_peak is not what is in use");
+  probe.expect(
+      memory.kv_peak == ASSAY_UNKNOWN || memory.kv == ASSAY_UNKNOWN || memory.kv_peak == memory.kv,
+      "after reset_peaks kv_peak is not what is in use");
 }
 
 // ---- assay.backend.text/1 ----
@@ -273,8 +274,7 @@ struct TextRecorder {
     const std::scoped_lock hold(lock);
     TextAnswer* answer = open(id);
     if (answer == nullptr) return 1;
-    probe.expect(is_utf8(view_of(piece)),
-                 "a piece of an answer is not whole UTF-8 characters");
+    probe.expect(is_utf8(view_of(piece)), "a piece of an answer is not whole UTF-8 characters");
     answer->text += view_of(piece);
     return 0;
   }
@@ -305,12 +305,14 @@ void text_is_answered(Probe& probe) {
   const auto& table = loaded.extension<assay_backend_text_v1>(ASSAY_BACKEND_TEXT_1);
   TextRecorder recorder{probe, {}, {}};
   const assay_text_sink sink{
-      sizeof sink, 0, &recorder,
+      sizeof sink,
+      0,
+      &recorder,
       [](void* ctx, std::uint64_t id, assay_str piece, std::uint64_t) noexcept {
         return TextRecorder::of(ctx).take_text(id, piece);
       },
-      [](void* ctx, std::uint64_t id, std::int64_t, const std::int64_t* ends,
-         const float* logprobs, const std::uint8_t*, std::uint64_t n) noexcept {
+      [](void* ctx, std::uint64_t id, std::int64_t, const std::int64_t* ends, const float* logprobs,
+         const std::uint8_t*, std::uint64_t n) noexcept {
         return TextRecorder::of(ctx).take_scores(id, ends, logprobs, n);
       },
       [](void* ctx, std::uint64_t id, const assay_error* failure, const assay_usage*) noexcept {
@@ -402,8 +404,7 @@ void take_gives_the_stream_s_rows(Probe& probe) {
   const auto take = [&](const std::vector<std::uint64_t>& indices, Stream& out,
                         assay_error& error) {
     error = check::fresh_error();
-    return table.take(made.self(), str_of(name), indices.data(), indices.size(), out.out(),
-                      &error);
+    return table.take(made.self(), str_of(name), indices.data(), indices.size(), out.out(), &error);
   };
   Stream stream;
   assay_error error;
@@ -412,13 +413,13 @@ void take_gives_the_stream_s_rows(Probe& probe) {
   const Split taken = read_split(probe, stream);
   probe.expect(taken.schema == rows.schema,
                "take has the schema " + taken.schema + "; expected " + rows.schema);
-  probe.require(taken.rows.size() == wanted.size(),
-                "take of " + std::to_string(wanted.size()) + " rows gave " +
-                    std::to_string(taken.rows.size()));
+  probe.require(taken.rows.size() == wanted.size(), "take of " + std::to_string(wanted.size()) +
+                                                        " rows gave " +
+                                                        std::to_string(taken.rows.size()));
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     probe.expect(taken.rows[i] == rows.rows[wanted[i]],
-                 "row " + std::to_string(i) + " of take is not row " +
-                     std::to_string(wanted[i]) + " of the stream");
+                 "row " + std::to_string(i) + " of take is not row " + std::to_string(wanted[i]) +
+                     " of the stream");
   }
   status = take({}, stream, error);
   probe.expect(status == ASSAY_OK && read_split(probe, stream).rows.empty(),
@@ -461,8 +462,7 @@ void sums_agree(Probe& probe) {
   const double items[] = {double{kItems}, 2 * double{kItems}, 0};
   std::vector<double> out(3 * n_outputs + 1, 4711), one(n_outputs);
   assay_error error = patterned_error();
-  assay_status status =
-      table.totals(made.self(), all.data(), items, 3, out.data(), &error);
+  assay_status status = table.totals(made.self(), all.data(), items, 3, out.data(), &error);
   probe.require(status == ASSAY_OK, "totals answered " + said(status, error) + "; expected OK");
   probe.expect(out.back() == 4711, "totals wrote beyond n times n_outputs values");
   status = table.totals(made.self(), sums.data(), items, 1, one.data(), &error);
@@ -483,9 +483,9 @@ void sums_agree(Probe& probe) {
                        "; finish gave " + shown(total->second.value));
     }
     if ((probe.component().outputs[k]->flags & ASSAY_COL_MEAN) != 0) {
-      probe.expect(near(out[k], out[n_outputs + k]),
-                   "every item twice changes the mean " + quoted(name) + " from " + shown(out[k]) +
-                       " to " + shown(out[n_outputs + k]));
+      probe.expect(near(out[k], out[n_outputs + k]), "every item twice changes the mean " +
+                                                         quoted(name) + " from " + shown(out[k]) +
+                                                         " to " + shown(out[n_outputs + k]));
     }
   }
 }

@@ -13,10 +13,12 @@ constexpr int kLocalRounds = 40, kRemoteRounds = 4;  // each round in a worker s
 int rounds(Probe& probe) { return probe.subject().is_remote() ? kRemoteRounds : kLocalRounds; }
 
 std::string random_text(Probe& probe) {
-  constexpr const char* kPieces[] = {"a", "7", " ", "\n", "{split}", "/", "\"", "%s",
-                                     "\xC3\xBC", "\xF0\x9F\x98\x80", ".", "\\", "null", "-"};
+  constexpr const char* kPieces[] = {"a", "7",  " ",    "\n",       "{split}",
+                                     "/", "\"", "%s",   "\xC3\xBC", "\xF0\x9F\x98\x80",
+                                     ".", "\\", "null", "-"};
   std::string text;
-  for (std::uint64_t n = probe.below(6); n > 0; --n) text += kPieces[probe.below(std::size(kPieces))];
+  for (std::uint64_t n = probe.below(6); n > 0; --n)
+    text += kPieces[probe.below(std::size(kPieces))];
   return text;
 }
 
@@ -120,16 +122,17 @@ void requests(Probe& probe) {
   std::uint64_t id = 1;
   for (int round = 0; round < 12; ++round) {
     std::vector<Ask> asks;
-    for (std::uint64_t n = probe.below(9); n > 0; --n) asks.push_back(random_ask(probe, loaded, id++));
+    for (std::uint64_t n = probe.below(9); n > 0; --n)
+      asks.push_back(random_ask(probe, loaded, id++));
     // A hint that is not true would be the test's fault, not the backend's.
     for (Ask& ask : asks) {
       for (const Ask& other : asks) {
         if (other.prefix_group != ask.prefix_group || ask.prefix_group == 0) continue;
-        const std::uint64_t shared = static_cast<std::uint64_t>(
-            std::mismatch(ask.tokens.begin(), ask.tokens.end(), other.tokens.begin(),
-                          other.tokens.end())
-                .first -
-            ask.tokens.begin());
+        const std::uint64_t shared =
+            static_cast<std::uint64_t>(std::mismatch(ask.tokens.begin(), ask.tokens.end(),
+                                                     other.tokens.begin(), other.tokens.end())
+                                           .first -
+                                       ask.tokens.begin());
         ask.prefix_len = std::min(ask.prefix_len, shared);
       }
       if (ask.prefix_len == 0) ask.prefix_group = 0;
@@ -159,8 +162,8 @@ void splits(Probe& probe) {
       continue;
     }
     const std::string fault = error_fault(status, error);
-    probe.expect(fault.empty(), "open of split " + quoted(name) + " failed, and of its error " +
-                                    fault);
+    probe.expect(fault.empty(),
+                 "open of split " + quoted(name) + " failed, and of its error " + fault);
   }
 }
 
@@ -171,8 +174,7 @@ void rows(Probe& probe) {
     Settings settings = probe.settings();
     settings.seed = probe.bits();
     Probe of_round(probe.subject(), settings);
-    const check::Table table =
-        made_rows(of_round, {.n = n, .has_nulls = probe.below(2) == 0});
+    const check::Table table = made_rows(of_round, {.n = n, .has_nulls = probe.below(2) == 0});
     std::vector<std::uint64_t> cuts;
     for (std::uint64_t k = probe.below(5); k > 0; --k) cuts.push_back(probe.below(n + 1));
     std::sort(cuts.begin(), cuts.end());

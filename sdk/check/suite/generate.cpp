@@ -1,13 +1,12 @@
 // Tests of generation: lengths, stops, sampling, usage, streaming.
-#include <assay/suite/requests.hpp>
 #include <algorithm>
+#include <assay/suite/requests.hpp>
 #include <cmath>
 
 namespace assay::suite {
 namespace {
 
 constexpr std::uint32_t kStop = 1, kLength = 2, kTold = 3;
-
 
 /// Room for a prompt of four tokens and sixteen more.
 void need_room(Probe& probe, const Loaded& loaded) {
@@ -64,9 +63,9 @@ void keeps_to_its_length(Probe& probe) {
                  "without stops max_new = " + std::to_string(ask.draw->max_new) + " gave " +
                      std::to_string(answer.tokens.size()) + " tokens");
     if (!answer.usage) continue;
-    probe.expect(answer.usage->finish == kLength,
-                 "finish is " + std::to_string(answer.usage->finish) +
-                     " at max_new; expected 2, length");
+    probe.expect(
+        answer.usage->finish == kLength,
+        "finish is " + std::to_string(answer.usage->finish) + " at max_new; expected 2, length");
   }
 }
 
@@ -137,7 +136,8 @@ void seed_decides(Probe& probe) {
   const Answers alone = run_batch(probe, loaded, {ask});
   std::vector<Ask> asks;
   for (std::uint64_t id = 2; id <= 5; ++id) {
-    asks.push_back(generate_ask(probe, loaded, id, {.max_new = 9, .temperature = 1.0F, .seed = id}));
+    asks.push_back(
+        generate_ask(probe, loaded, id, {.max_new = 9, .temperature = 1.0F, .seed = id}));
   }
   ask.id = 10;
   asks.insert(asks.begin() + 2, ask);
@@ -152,8 +152,7 @@ void seeds_differ(Probe& probe) {
   need_cap(probe, ASSAY_CAP_GENERATE, "GENERATE");
   Loaded loaded(probe, ASSAY_CAP_GENERATE);
   need_room(probe, loaded);
-  const Ask first =
-      generate_ask(probe, loaded, 1, {.max_new = 16, .temperature = 2.0F, .seed = 1});
+  const Ask first = generate_ask(probe, loaded, 1, {.max_new = 16, .temperature = 2.0F, .seed = 1});
   std::vector<Ask> asks{first};
   for (std::uint64_t id = 2; id <= 6; ++id) {
     asks.push_back(first);
@@ -163,9 +162,8 @@ void seeds_differ(Probe& probe) {
   const Answers answers = run_batch(probe, loaded, asks);
   bool is_any_other = false;
   for (const Ask& ask : asks) {
-    is_any_other =
-        is_any_other ||
-        expect_ok(probe, answers, ask.id).tokens != expect_ok(probe, answers, 1).tokens;
+    is_any_other = is_any_other ||
+                   expect_ok(probe, answers, ask.id).tokens != expect_ok(probe, answers, 1).tokens;
   }
   probe.expect(is_any_other, "six seeds at temperature 2 gave the same 16 tokens");
 }
@@ -201,9 +199,8 @@ void expect_stopped(Probe& probe, const Answer& answer, const Said& said_before,
                     const std::string& what) {
   const Tokens expected(said_before.tokens.begin(),
                         said_before.tokens.begin() + static_cast<std::ptrdiff_t>(said_before.end));
-  probe.expect(answer.tokens == expected, what + " gave " + listed(answer.tokens) +
-                                              "; expected " + listed(expected) +
-                                              ", the stop included");
+  probe.expect(answer.tokens == expected, what + " gave " + listed(answer.tokens) + "; expected " +
+                                              listed(expected) + ", the stop included");
   if (!answer.usage) return;
   probe.expect(answer.usage->finish == kStop, what + " ended with finish " +
                                                   std::to_string(answer.usage->finish) +
@@ -268,15 +265,14 @@ void sink_ends_generation(Probe& probe) {
   };
   const Answers answers = run_batch(probe, loaded, asks, 0, reaction);
   const Answer& ended = answers[1];
-  probe.expect(answers[2].tokens.size() == 16, "the request beside it got " +
-                                                   std::to_string(answers[2].tokens.size()) +
-                                                   " of 16 tokens");
+  probe.expect(
+      answers[2].tokens.size() == 16,
+      "the request beside it got " + std::to_string(answers[2].tokens.size()) + " of 16 tokens");
   probe.expect(ended.code == ASSAY_OK || ended.code == ASSAY_CANCELLED,
                "a request the sink ended failed with " + to_string(ended.code));
   const bool is_early = ended.tokens.size() < 16;
   if (ended.usage && ended.code == ASSAY_OK && is_early) {
-    probe.expect(ended.usage->finish == kTold, "finish is " +
-                                                   std::to_string(ended.usage->finish) +
+    probe.expect(ended.usage->finish == kTold, "finish is " + std::to_string(ended.usage->finish) +
                                                    " where the sink ended it; expected 3");
   }
   probe.expect(is_early || !probe.has_cap(ASSAY_CAP_STREAMS) || probe.subject().is_remote(),
@@ -314,8 +310,8 @@ void generates_alike_in_batches(Probe& probe) {
       if (flags != 0 && one[alone.id].code == ASSAY_UNIMPLEMENTED) break;
       const Tokens& a = expect_ok(probe, many, ask.id).tokens;
       const Tokens& b = expect_ok(probe, one, alone.id).tokens;
-      probe.expect(a == b, "greedy tokens are " + listed(a) + " among five and " + listed(b) +
-                               " alone");
+      probe.expect(a == b,
+                   "greedy tokens are " + listed(a) + " among five and " + listed(b) + " alone");
     }
   }
 }
@@ -377,8 +373,7 @@ constexpr Test kTests[] = {
     {"generate.alike-in-batches", ASSAY_BACKEND, nullptr, Level::kShould, 0, true,
      "Greedy tokens are the same alone and among others.", generates_alike_in_batches},
     {"generate.together-steps-together", ASSAY_BACKEND, nullptr, Level::kMust, 0, true,
-     "With TOGETHER each step goes to all requests, or all are refused.",
-     together_steps_together},
+     "With TOGETHER each step goes to all requests, or all are refused.", together_steps_together},
 };
 
 }  // namespace

@@ -72,9 +72,8 @@ void no_static_tls(Probe& probe) {
 
 void no_unique_symbols(Probe& probe) {
   const auto& unique = known(probe, probe.settings().library.unique_symbols);
-  probe.expect(unique.empty(),
-               "has symbols that bind across plugins (STB_GNU_UNIQUE): " + listed(unique) +
-                   "; compile with -fno-gnu-unique or hide them");
+  probe.expect(unique.empty(), "has symbols that bind across plugins (STB_GNU_UNIQUE): " +
+                                   listed(unique) + "; compile with -fno-gnu-unique or hide them");
 }
 
 void loading_changes_nothing(Probe& probe) {
@@ -87,8 +86,8 @@ void loading_changes_nothing(Probe& probe) {
 void scans_fast(Probe& probe) {
   const double seconds = known(probe, probe.settings().library.load_seconds);
   char text[80];
-  std::snprintf(text, sizeof text, "loading takes %.0f ms; expected at most %.0f ms",
-                seconds * 1e3, kScanSeconds * 1e3);
+  std::snprintf(text, sizeof text, "loading takes %.0f ms; expected at most %.0f ms", seconds * 1e3,
+                kScanSeconds * 1e3);
   probe.expect(seconds <= kScanSeconds, text);
 }
 
@@ -109,8 +108,8 @@ constexpr Test kTests[] = {
      "Loading leaves floating-point mode, locale, signals, environment, working directory and "
      "threads as they were.",
      loading_changes_nothing},
-    {"library.scans-fast", 0, nullptr, Level::kNote, 0, false,
-     "A plugin is loaded within 100 ms.", scans_fast},
+    {"library.scans-fast", 0, nullptr, Level::kNote, 0, false, "A plugin is loaded within 100 ms.",
+     scans_fast},
 };
 
 }  // namespace

@@ -46,9 +46,9 @@ void required_options_are_required(Probe& probe) {
         creation.status == ASSAY_INVALID_ARGUMENT || creation.status == ASSAY_NOT_FOUND;
     probe.expect(is_refused, what + "; expected INVALID_ARGUMENT or NOT_FOUND");
     if (!is_refused) continue;
-    probe.expect(std::string_view(creation.error.where).find(option.name) != std::string_view::npos,
-                 what + " with where " + quoted(creation.error.where) +
-                     "; expected it to name the option");
+    probe.expect(
+        std::string_view(creation.error.where).find(option.name) != std::string_view::npos,
+        what + " with where " + quoted(creation.error.where) + "; expected it to name the option");
   }
   if (n_required == 0) probe.skip("no option is required");
 }
@@ -178,8 +178,8 @@ constexpr Test kTests[] = {
      values_of_another_type_are_refused},
     {"lifecycle.destroy-right-after-create", 0, nullptr, Level::kMust, 0, true,
      "destroy always succeeds, right after create too.", destroy_right_after_create},
-    {"lifecycle.destroy-takes-null", 0, nullptr, Level::kMust, 0, false,
-     "destroy takes NULL.", destroy_takes_null},
+    {"lifecycle.destroy-takes-null", 0, nullptr, Level::kMust, 0, false, "destroy takes NULL.",
+     destroy_takes_null},
     {"lifecycle.a-hundred-instances", 0, nullptr, Level::kMust, 0, true,
      "A hundred instances made and destroyed leave no memory behind.", a_hundred_instances},
     {"lifecycle.instances-live-side-by-side", 0, nullptr, Level::kMust, 0, true,

@@ -88,8 +88,7 @@ void nothing_is_legal(Probe& probe) {
 void nulls_are_taken(Probe& probe) {
   bool has_optional = false;
   for (std::uint64_t i = 0; i < probe.component().n_columns; ++i) {
-    has_optional =
-        has_optional || (probe.component().columns[i]->flags & ASSAY_COL_OPTIONAL) != 0;
+    has_optional = has_optional || (probe.component().columns[i]->flags & ASSAY_COL_OPTIONAL) != 0;
   }
   if (!has_optional) probe.skip("no column is OPTIONAL");
   need_rows(probe);
@@ -197,14 +196,14 @@ void nothing_after_finish(Probe& probe) {
   assay_error error = check::fresh_error();
   const assay_status updated =
       metric.update(made.self(), rows.schema(), rows.array(), &values.sink, &error);
-  probe.expect(updated == ASSAY_FAILED_PRECONDITION,
-               "update after finish answered " + said(updated, error) +
-                   "; expected FAILED_PRECONDITION");
+  probe.expect(
+      updated == ASSAY_FAILED_PRECONDITION,
+      "update after finish answered " + said(updated, error) + "; expected FAILED_PRECONDITION");
   error = check::fresh_error();
   const assay_status finished = metric.finish(made.self(), &values.sink, &error);
-  probe.expect(finished == ASSAY_FAILED_PRECONDITION,
-               "finish a second time answered " + said(finished, error) +
-                   "; expected FAILED_PRECONDITION");
+  probe.expect(
+      finished == ASSAY_FAILED_PRECONDITION,
+      "finish a second time answered " + said(finished, error) + "; expected FAILED_PRECONDITION");
 }
 
 void instances_do_not_interact(Probe& probe) {
@@ -238,8 +237,8 @@ void values_are_as_declared(Probe& probe) {
   for (const auto& [at, value] : given.samples) {
     const assay_column* output = find(at.second);
     if (output == nullptr) {
-      probe.expect(false, "a sample is named " + quoted(at.second) +
-                              ", which is no declared output");
+      probe.expect(false,
+                   "a sample is named " + quoted(at.second) + ", which is no declared output");
       continue;
     }
     probe.expect(std::isnan(value) || (output->lo <= value && value <= output->hi),

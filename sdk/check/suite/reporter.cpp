@@ -1,12 +1,13 @@
 // Tests of reporters: where they write, what they make of empty and odd runs.
+#include <unistd.h>
+
+#include <algorithm>
 #include <assay/suite/calls.hpp>
 #include <assay/suite/probe.hpp>
-#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <sstream>
-#include <unistd.h>
 
 namespace assay::suite {
 namespace {
@@ -91,9 +92,9 @@ void writes_once(Probe& probe) {
   assay_status status = write(made, report, error);
   probe.require(status == ASSAY_OK, "write answered " + said(status, error) + "; expected OK");
   status = write(made, report, error);
-  probe.expect(status == ASSAY_FAILED_PRECONDITION, "write a second time answered " +
-                                                        said(status, error) +
-                                                        "; expected FAILED_PRECONDITION");
+  probe.expect(
+      status == ASSAY_FAILED_PRECONDITION,
+      "write a second time answered " + said(status, error) + "; expected FAILED_PRECONDITION");
 }
 
 void says_when_it_cannot_write(Probe& probe) {
@@ -130,8 +131,7 @@ constexpr Test kTests[] = {
     {"reporter.writes-the-same-again", ASSAY_REPORTER, nullptr, Level::kShould, 0, true,
      "The same run gives the same bytes.", writes_the_same_again},
     {"reporter.writes-once", ASSAY_REPORTER, nullptr, Level::kMust, 13, true,
-     "write is called once per instance; a second call answers FAILED_PRECONDITION.",
-     writes_once},
+     "write is called once per instance; a second call answers FAILED_PRECONDITION.", writes_once},
     {"reporter.says-when-it-cannot-write", ASSAY_REPORTER, nullptr, Level::kMust, 0, true,
      "What cannot be written is UNAVAILABLE, with a sentence.", says_when_it_cannot_write},
 };

@@ -176,8 +176,8 @@ class Recorder {
   void expect_wanted(const void* array, bool is_wanted, const char* name,
                      const std::string& of_id) {
     if ((array != nullptr) == is_wanted) return;
-    broken(std::string(name) + of_id + (is_wanted ? " is NULL and was wanted"
-                                                  : " came and was not wanted; expected NULL"));
+    broken(std::string(name) + of_id +
+           (is_wanted ? " is NULL and was wanted" : " came and was not wanted; expected NULL"));
   }
 
   std::int32_t take_logits(std::uint64_t id, std::uint64_t first, const assay_tensor* rows) {
@@ -298,11 +298,12 @@ class Recorder {
   std::map<std::uint64_t, const Ask*> asks_;
   std::recursive_mutex lock_;
   const assay_result_sink sink_{
-      sizeof(assay_result_sink), 0, this,
+      sizeof(assay_result_sink),
+      0,
+      this,
       [](void* ctx, std::uint64_t id, std::uint64_t first, const float* logprobs,
-         const std::uint8_t* greedy, std::uint64_t n) noexcept {
-        return of(ctx).take_scores(id, first, logprobs, greedy, n);
-      },
+         const std::uint8_t* greedy,
+         std::uint64_t n) noexcept { return of(ctx).take_scores(id, first, logprobs, greedy, n); },
       [](void* ctx, std::uint64_t id, std::uint64_t first, const assay_tensor* rows) noexcept {
         return of(ctx).take_logits(id, first, rows);
       },
@@ -392,8 +393,7 @@ Answers run_raw(Probe& probe, Loaded& loaded, const std::vector<Ask>& asks, std:
   const auto start = std::chrono::steady_clock::now();
   answers.status =
       loaded.backend().run(loaded.self(), &packed.batch(), &recorder.sink(), &answers.error);
-  answers.seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  answers.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   loaded.host().take_sign_of_life();
   for (const auto& [id, answer] : answers.by_id) {
     probe.expect(answer.n_done > 0 || answers.status != ASSAY_OK,

@@ -37,8 +37,8 @@ Field field_of(const assay_column& column) {
 
 /// Texts with a number and a word each, for metrics that look for either; some with white space,
 /// letters beyond ASCII or several words.
-constexpr const char* kTexts[] = {"12",      "the answer is 7", " 3.5 ",    "Z\xC3\xBCrich 1", "7",
-                                  "0 apples", "about 12",        "-4\n",     "12 and 7",        "1"};
+constexpr const char* kTexts[] = {"12",       "the answer is 7", " 3.5 ", "Z\xC3\xBCrich 1", "7",
+                                  "0 apples", "about 12",        "-4\n",  "12 and 7",        "1"};
 
 constexpr std::uint64_t kListLength = 4;
 
@@ -211,17 +211,15 @@ void update(Probe& probe, const Made& made, const ArrowSchema* schema, const Arr
   assay_error error = patterned_error();
   const assay_status status =
       made.api<assay_metric_v1>().update(made.self(), schema, rows, &values.sink, &error);
-  probe.require(status == ASSAY_OK,
-                "update answered " + said(status, error) + "; expected OK");
+  probe.require(status == ASSAY_OK, "update answered " + said(status, error) + "; expected OK");
   probe.expect(is_patterned(error), "update answered OK and wrote into the error");
   probe.expect(values.totals.empty(), "update gave a total; totals come from finish");
   for (const check::SpySample& sample : values.samples) {
     probe.expect(sample.row < static_cast<std::uint64_t>(rows->length),
                  "a sample of " + quoted(sample.name) + " is for row " +
-                     std::to_string(sample.row) + " of a batch of " +
-                     std::to_string(rows->length));
-    const bool is_new = given.samples.emplace(std::pair(base + sample.row, sample.name),
-                                              sample.value).second;
+                     std::to_string(sample.row) + " of a batch of " + std::to_string(rows->length));
+    const bool is_new =
+        given.samples.emplace(std::pair(base + sample.row, sample.name), sample.value).second;
     probe.expect(is_new, "the sample of " + quoted(sample.name) + " for row " +
                              std::to_string(sample.row) + " came twice");
   }
@@ -230,10 +228,8 @@ void update(Probe& probe, const Made& made, const ArrowSchema* schema, const Arr
 void finish(Probe& probe, const Made& made, Given& given) {
   check::SpyValues values;
   assay_error error = patterned_error();
-  const assay_status status =
-      made.api<assay_metric_v1>().finish(made.self(), &values.sink, &error);
-  probe.require(status == ASSAY_OK,
-                "finish answered " + said(status, error) + "; expected OK");
+  const assay_status status = made.api<assay_metric_v1>().finish(made.self(), &values.sink, &error);
+  probe.require(status == ASSAY_OK, "finish answered " + said(status, error) + "; expected OK");
   probe.expect(is_patterned(error), "finish answered OK and wrote into the error");
   for (const check::SpyTotal& total : values.totals) {
     probe.expect(given.totals.emplace(total.name, total).second,
@@ -247,8 +243,8 @@ Given measure(Probe& probe, const check::Table& rows, std::uint64_t n,
   Given given;
   std::uint64_t begin = 0;
   const auto part = [&](std::uint64_t end) {
-    const ArrowArray slice = rows.slice(static_cast<std::int64_t>(begin),
-                                        static_cast<std::int64_t>(end - begin));
+    const ArrowArray slice =
+        rows.slice(static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end - begin));
     update(probe, made, rows.schema(), &slice, begin, given);
     begin = end;
   };
@@ -282,8 +278,7 @@ void expect_same_totals(Probe& probe, const Given& expected, const Given& got,
     probe.expect(is_same(total.value, found->second.value),
                  what + ": the total of " + quoted(name) + " is " + shown(found->second.value) +
                      "; expected " + shown(total.value));
-    probe.expect(is_same(total.std_error, found->second.std_error) &&
-                     total.n == found->second.n,
+    probe.expect(is_same(total.std_error, found->second.std_error) && total.n == found->second.n,
                  what + ": standard error or count of " + quoted(name) + " differ");
   }
   probe.expect(got.totals.size() == expected.totals.size(),

@@ -1,6 +1,6 @@
 // Tests of log-probabilities and logits: the same tokens score the same, however they are asked.
-#include <assay/suite/requests.hpp>
 #include <algorithm>
+#include <assay/suite/requests.hpp>
 #include <cmath>
 #include <map>
 
@@ -20,9 +20,9 @@ void are_log_probabilities(Probe& probe) {
   const std::vector<Ask> asks = random_asks(probe, loaded, 12);
   const Answers answers = run_batch(probe, loaded, asks);
   for (const Ask& ask : asks) {
-    probe.expect(answers[ask.id].code == ASSAY_OK,
-                 "a request failed with " + to_string(answers[ask.id].code) + " (" +
-                     quoted(answers[ask.id].text) + ")");
+    probe.expect(answers[ask.id].code == ASSAY_OK, "a request failed with " +
+                                                       to_string(answers[ask.id].code) + " (" +
+                                                       quoted(answers[ask.id].text) + ")");
   }
 }
 
@@ -182,8 +182,7 @@ void hints_change_nothing(Probe& probe) {
     Ask ask;
     ask.id = i + 1;
     ask.tokens = prefix;
-    const Tokens rest =
-        random_tokens(probe, loaded, 1 + probe.below(loaded.longest() - shared));
+    const Tokens rest = random_tokens(probe, loaded, 1 + probe.below(loaded.longest() - shared));
     ask.tokens.insert(ask.tokens.end(), rest.begin(), rest.end());
     ask.first = shared;
     asks.push_back(std::move(ask));
@@ -218,10 +217,10 @@ void ordered(Probe& probe) {
   std::vector<std::uint64_t> expected;
   for (const Ask& ask : again) expected.push_back(ask.id);
   std::string came;
-  for (const std::uint64_t id : answers.order) came += (came.empty() ? "" : ", ") + std::to_string(id);
-  probe.expect(answers.order == expected,
-               "with ORDERED results came for ids " + came +
-                   "; expected request by request, 101 to 112");
+  for (const std::uint64_t id : answers.order)
+    came += (came.empty() ? "" : ", ") + std::to_string(id);
+  probe.expect(answers.order == expected, "with ORDERED results came for ids " + came +
+                                              "; expected request by request, 101 to 112");
   for (const Ask& ask : asks) {
     expect_same_scores(probe, plain[ask.id], answers[ask.id + 100], "with ORDERED");
   }
@@ -232,8 +231,7 @@ void together(Probe& probe) {
   Loaded loaded(probe);
   const std::vector<Ask> asks = random_asks(probe, loaded, 4);
   const Answers plain = run_batch(probe, loaded, asks);
-  const Answers answers =
-      run_batch(probe, loaded, renumbered(asks, 100), ASSAY_BATCH_TOGETHER);
+  const Answers answers = run_batch(probe, loaded, renumbered(asks, 100), ASSAY_BATCH_TOGETHER);
   const assay_status code = answers.by_id.begin()->second.code;
   for (const Ask& ask : asks) {
     const Answer& answer = answers[ask.id + 100];

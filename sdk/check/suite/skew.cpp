@@ -1,12 +1,13 @@
 // Tests of a component against hosts of other minors: tables that end where those of 1.0 end, and
 // tables that are longer.
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <assay/suite/calls.hpp>
 #include <assay/suite/requests.hpp>
 #include <assay/suite/rows.hpp>
 #include <cstring>
 #include <new>
-#include <sys/mman.h>
-#include <unistd.h>
 
 namespace assay::suite {
 namespace {
@@ -69,8 +70,7 @@ void live_with(Probe& probe, std::uint32_t minor) {
   host.lend(table.get(), resources.get());
   assay_error error = check::fresh_error();
   void* self = nullptr;
-  const assay_status status =
-      probe.subject().create(host, probe.options(), &self, &error);
+  const assay_status status = probe.subject().create(host, probe.options(), &self, &error);
   probe.require(status == ASSAY_OK, "create answered " + said(status, error) + "; expected OK");
   probe.subject().destroy(self);
 }
@@ -95,7 +95,9 @@ void load_with(Probe& probe) {
     int n_done = 0;
   } count;
   const assay_result_sink plain{
-      sizeof plain, 0, &count,
+      sizeof plain,
+      0,
+      &count,
       [](void*, std::uint64_t, std::uint64_t, const float*, const std::uint8_t*,
          std::uint64_t) noexcept -> std::int32_t { return 0; },
       [](void*, std::uint64_t, std::uint64_t, const assay_tensor*) noexcept -> std::int32_t {
@@ -118,9 +120,9 @@ void load_with(Probe& probe) {
   const assay_batch plain_batch{sizeof plain_batch, 0, 1, sizeof request, &request};
   Form<assay_batch> batch(plain_batch);
   const assay_status ran = backend.run(made.self(), batch.get(), sink.get(), &error);
-  probe.expect(ran == ASSAY_OK && count.n_done == 1,
-               "run answered " + said(ran, error) + " with " + std::to_string(count.n_done) +
-                   " done; expected OK and one");
+  probe.expect(ran == ASSAY_OK && count.n_done == 1, "run answered " + said(ran, error) + " with " +
+                                                         std::to_string(count.n_done) +
+                                                         " done; expected OK and one");
 }
 
 template <template <class> class Form>
@@ -145,8 +147,7 @@ void write_with(Probe& probe) {
   const FakeReport report;
   Form<assay_report> lent(report.report());
   assay_error error = check::fresh_error();
-  const assay_status status =
-      made.api<assay_reporter_v1>().write(made.self(), lent.get(), &error);
+  const assay_status status = made.api<assay_reporter_v1>().write(made.self(), lent.get(), &error);
   probe.require(status == ASSAY_OK, "write answered " + said(status, error) + "; expected OK");
 }
 

@@ -395,10 +395,12 @@ Result<std::optional<Message>> Channel::receive(std::chrono::milliseconds timeou
   auto message = state_->next(Clock::now() + std::clamp(timeout, milliseconds(0), kLongest));
   if (!message) {
     in.over = message.error();
-    ::shutdown(state_->socket.number, SHUT_RDWR);
+    hang_up();
   }
   return message;
 }
+
+void Channel::hang_up() { ::shutdown(state_->socket.number, SHUT_RDWR); }
 
 void Channel::cancel() { state_->shared->cancelled.store(1, std::memory_order_release); }
 

@@ -69,6 +69,12 @@ class Channel {
   ///          The line is over then: this is the answer from now on
   Result<std::optional<Message>> receive(std::chrono::milliseconds timeout);
 
+  /// Ends the line from here: sends fail, and receive gives what had come and then fails. For a
+  /// process that is gone while something it started still holds the other end.
+  ///
+  /// Threads  [any-thread]
+  void hang_up();
+
   /// Set by the host, read by the worker: wind up.
   void cancel();
   bool is_cancelled() const;

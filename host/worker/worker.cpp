@@ -143,6 +143,8 @@ void Worker::listen() {
     if (*message) {
       take(**message);
       last_sign_ = Clock::now();
+    } else if (!process_->is_running()) {
+      channel_->hang_up();  // what it started may hold its end of the line
     }
     if (auto why = reason_to_end()) {
       process_->end(std::chrono::milliseconds(0));
@@ -272,6 +274,7 @@ Failure Worker::obituary(const Failure& line) {
 }
 
 void Worker::bury(Failure why) {
+  channel_->hang_up();
   const std::scoped_lock hold(mutex_);
   death_ = std::move(why);
   answered_.notify_all();

@@ -232,6 +232,35 @@ TEST(Channel, GivesWhatWasSentBeforeTheOtherEndWent) {
   }
 }
 
+TEST(Channel, IsEndedFromHereWhileTheOtherEndIsHeld) {
+  Line line;
+  ASSERT_TRUE(line.worker->send(1, 1, "came before"));
+  auto sending = std::async(std::launch::async, [&] {
+    const std::string text = pattern(3 * kMiB, 1);
+    while (true) {
+      auto sent = line.host->send(1, 0, text);
+      if (!sent) return sent.error();
+    }
+  });
+  line.host->hang_up();
+  EXPECT_EQ(receive_text(*line.host, 1, 1), "came before");
+  const auto message = line.host->receive(kLong);
+  ASSERT_FALSE(message);
+  EXPECT_EQ(message.error().code, ASSAY_ABORTED);
+  ASSERT_EQ(sending.wait_for(kLong), std::future_status::ready);
+  EXPECT_EQ(sending.get().code, ASSAY_ABORTED);
+  EXPECT_FALSE(line.worker->send(1, 1, "after"));
+}
+
+TEST(Channel, WakesAReceiveThatIsEndedFromHere) {
+  Line line;
+  auto receiving = std::async(std::launch::async, [&] { return line.host->receive(kLong); });
+  EXPECT_EQ(receiving.wait_for(20ms), std::future_status::timeout);
+  line.host->hang_up();
+  ASSERT_EQ(receiving.wait_for(kLong / 2), std::future_status::ready);
+  EXPECT_FALSE(receiving.get());
+}
+
 TEST(Channel, FailsToSendToAnEndThatIsGone) {
   Line line;
   line.worker.reset();

@@ -127,11 +127,10 @@ const std::map<std::string, void (*)()> kDeeds = {
     {"leave_child", [] { leave_child(), std::_Exit(0); }},
     {"leave_child_of_other_group",
      [] {
-       if (::fork() == 0) {
-         ::setsid();
-         say("escaped " + std::to_string(::getpid()));
-         sleep_for_ever();
-       }
+       const pid_t child = ::fork();
+       if (child == 0) sleep_for_ever();
+       ::setpgid(child, child);
+       say("escaped " + std::to_string(child));
        std::_Exit(0);
      }},
     {"write_to_both",

@@ -149,12 +149,13 @@ TEST(ListText, AlignsComponentsUnderTheirFolders) {
   Registry registry;
   registry.add(first.plugin, "/one/metric.so");
   registry.add(second.plugin, "/two/acme-data.so");
-  EXPECT_EQ(list_text(registry),
-            R"(  id                       kind     version   plugin file   summary
+  EXPECT_EQ(
+      list_text(registry),
+      R"(  id                       kind     version   trust    isolation  plugin file   summary
 /one
-  fake/metric              metric   1.2.3     metric.so     Measures nothing
+  fake/metric              metric   1.2.3     bundled  none       metric.so     Measures nothing
 /two
-  acme/a-much-longer-name  dataset  10.20.30  acme-data.so  Rows
+  acme/a-much-longer-name  dataset  10.20.30  bundled  none       acme-data.so  Rows
 )");
 }
 

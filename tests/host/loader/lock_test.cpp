@@ -100,7 +100,7 @@ TEST(Lock, SaysWhichLineIsWrong) {
   EXPECT_THAT(with("\"worker\"", "\"sandbox\""),
               HasSubstr("isolation must be \"worker\" or \"none\", got \"sandbox\""));
   EXPECT_THAT(with(kDigest, "abc"), HasSubstr("expected the 64 hexadecimal digits of a SHA-256"));
-  EXPECT_THAT(with("version ", "verzion "), HasSubstr("verzion"));
+  EXPECT_THAT(with("version ", "verzion "), HasSubstr("plugin lacks \"version\""));
   EXPECT_THAT(with("= \"1.2.3\"", "= \"1.2"), HasSubstr("not TOML"));
   EXPECT_THAT(with("= \"1.2.3\"", "= \"1.2"),
               HasSubstr("mend the file, or remove it and allow the plugins again"));

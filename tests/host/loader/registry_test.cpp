@@ -266,7 +266,7 @@ TEST(Registry, TakesOneFileOnceHoweverItIsReached) {
   const Folder folder;
   fs::create_symlink(kFakes / "fake-backends.so", folder.path() / "again.so");
   const Registry registry = Registry::scan({folder.path(), folder.path(), kFakes});
-  EXPECT_EQ(registry.ids(ASSAY_BACKEND).size(), 3u);
+  EXPECT_EQ(registry.ids(ASSAY_BACKEND), Registry::scan({kFakes}).ids(ASSAY_BACKEND));
   EXPECT_THAT(registry.rejected(), testing::IsEmpty());
 }
 

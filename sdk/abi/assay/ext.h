@@ -3,7 +3,7 @@
    with its layout. Rules of growth, errors, ownership and threads are those of abi.h. */
 #ifndef ASSAY_EXT_H_
 #define ASSAY_EXT_H_
-#include "assay/abi.h"
+#include <assay/abi.h>
 
 #ifdef __cplusplus
 extern "C" {

@@ -6,6 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "host/cli/conformance.hpp"
+#include "host/cli/trust.hpp"
+
 namespace assay::host {
 
 /// What the command line said, for any subcommand.
@@ -14,9 +17,12 @@ struct Arguments {
   std::filesystem::path out = "assay-out";
   std::vector<std::filesystem::path> plugin_dirs;
   std::string component;
-  std::string kind;           ///< of a new plugin
-  std::filesystem::path dir;  ///< of a new plugin; empty: its own name
+  std::string kind;                  ///< of a new plugin
+  std::filesystem::path dir;         ///< of a new plugin; empty: its own name
+  ConformanceArguments conformance;  ///< of `plugins check`
+  TrustRequest trust;
   bool as_dot = false;
+  bool as_json = false;
   bool is_verbose = false;
   bool is_quiet = false;
 };
@@ -28,6 +34,10 @@ int graph_command(const Arguments& arguments);
 [[noreturn]] void worker_command();
 int plugins_list_command(const Arguments& arguments);
 int plugins_describe_command(const Arguments& arguments);
+int plugins_check_command(const Arguments& arguments);
+/// The process of one test of `plugins check`.
+int plugins_check_one_command();
 int plugins_new_command(const Arguments& arguments);
+int plugins_trust_command(const Arguments& arguments);
 
 }  // namespace assay::host

@@ -1,4 +1,6 @@
 // assay: the command line. Parses arguments, calls one subcommand, returns its exit code.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <exception>
@@ -11,6 +13,7 @@
 namespace {
 
 using assay::host::Arguments;
+using Command = int (*)(const Arguments&);
 
 constexpr char kExamples[] = R"(Examples:
   assay check study.toml                  find every mistake before anything runs
@@ -18,7 +21,9 @@ constexpr char kExamples[] = R"(Examples:
   assay graph study.toml --dot | dot -Tsvg -o graph.svg
   assay plugins list                      every component found, and files that are not plugins
   assay plugins describe assay/torch      its options, with types, ranges and defaults
+  assay plugins check acme-words.so       does it keep the contract
   assay plugins new metric acme/words     a project for a plugin of your own
+  assay plugins trust DIR                 let the plugins of a folder run, file by file
 
 Exit codes: 0 pass, 1 a gate failed, 2 usage or manifest, 3 inconclusive, 4 plugin, data or
 infrastructure, 5 integrity, 70 a bug of assay, 130 interrupted.)";
@@ -34,9 +39,73 @@ void add_plugin_dirs(CLI::App& command, Arguments& arguments) {
       ->type_name("DIR");
 }
 
+void add_conformance(CLI::App& check, assay::host::ConformanceArguments& arguments) {
+  check.add_option("file", arguments.file, "A plugin, a shared library")->type_name("FILE");
+  check.add_option("--component", arguments.component, "This one only")->type_name("ID");
+  check.add_option("--option", arguments.options, "An option of the component; may be repeated")
+      ->type_name("KEY=VALUE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  check.add_option("--model-dir", arguments.model_dir, "What backends load")->type_name("DIR");
+  check
+      .add_option("--dataset-split", arguments.split, "What datasets open; else the default split")
+      ->type_name("SPLIT");
+  check.add_option("--only", arguments.only, "Tests of these names, with * and ?")
+      ->type_name("PATTERN");
+  check.add_option("--reproduce", arguments.reproduce, "One test with the seed it failed with")
+      ->type_name("TEST:SEED");
+  check.add_option("--seed", arguments.seed, "Of everything random")->capture_default_str();
+  check.add_option("--isolation", arguments.isolation, "Where the component runs")
+      ->check(CLI::IsMember({"both", "none", "worker"}))
+      ->capture_default_str();
+  check.add_option("--timeout", arguments.timeout_seconds, "Of each test, in seconds")
+      ->type_name("S")
+      ->check(CLI::Range(0.1, 86400.0))
+      ->capture_default_str();
+  check.add_option("--format", arguments.format, "Of the report")
+      ->check(CLI::IsMember({"text", "json", "junit"}))
+      ->capture_default_str();
+  check.add_option("--output", arguments.output, "Where the report goes; else standard output")
+      ->type_name("FILE");
+  check.add_flag("--strict", arguments.is_strict, "A failed should is a failure as well");
+  check.add_flag("--list", arguments.is_list, "Print every test with its rule; runs nothing");
+  check.footer(
+      "Examples:\n"
+      "  assay plugins check acme-words.so\n"
+      "  assay plugins check acme-int4.so --model-dir models/tiny --option kv.bits=4\n"
+      "  assay plugins check acme-words.so --only 'metric.*' --format junit --output check.xml\n\n"
+      "Each test runs in a process of its own, the component in it (isolation none) or behind a\n"
+      "worker. Exit codes: 0 every must test passed, 1 one failed, 2 usage.");
+}
+
+void add_json(CLI::App& command, Arguments& arguments) {
+  command.add_flag("--json", arguments.as_json, "As JSON");
+}
+
+void add_trust(CLI::App& plugins, Arguments& arguments, Command& command) {
+  assay::host::TrustRequest& request = arguments.trust;
+  CLI::App* trust =
+      plugins.add_subcommand("trust", "Allow the plugins of a folder to run, file by file");
+  trust->add_option("dir", request.folder, "The folder they lie in")->required()->type_name("DIR");
+  trust
+      ->add_option_function<std::string>(
+          "--isolation",
+          [&request](const std::string& value) { request.allows_host = value == "none"; },
+          "worker: in processes of their own; none: also in assay's own")
+      ->check(CLI::IsMember({"worker", "none"}))
+      ->default_str("worker");
+  trust->add_flag("--copy", request.is_copied, "Copy the folder to a store of your own first");
+  trust->add_flag("--yes", request.is_agreed, "Do not ask");
+  trust->footer("Example:\n  assay plugins trust ~/.local/share/assay/plugins/acme");
+  trust->callback([&] {
+    request.is_terminal = isatty(STDIN_FILENO) != 0;
+    command = &assay::host::plugins_trust_command;
+  });
+}
+
 int dispatch(int argc, char** argv) {
   Arguments arguments;
-  int (*command)(const Arguments&) = nullptr;
+  Command command = nullptr;
   CLI::App app{"Measures what quantization cost a language model, and whether it may ship.",
                "assay"};
   app.footer(kExamples);
@@ -72,15 +141,21 @@ int dispatch(int argc, char** argv) {
   CLI::App* plugins = app.add_subcommand("plugins", "What is installed and what it offers");
   plugins->require_subcommand(1);
   plugins->footer(
-      "Examples:\n  assay plugins list\n  assay plugins describe assay/torch\n  assay plugins new "
-      "metric acme/words");
+      "Examples:\n  assay plugins list\n  assay plugins describe assay/torch\n"
+      "  assay plugins new metric acme/words\n  assay plugins check acme-words.so\n"
+      "  assay plugins trust ~/.local/share/assay/plugins/acme");
   CLI::App* list = plugins->add_subcommand("list", "Every component found, and rejected files");
   add_plugin_dirs(*list, arguments);
+  add_json(*list, arguments);
   list->callback([&] { command = &assay::host::plugins_list_command; });
   CLI::App* describe = plugins->add_subcommand("describe", "Options, columns and outputs");
   describe->add_option("id", arguments.component, "A component, such as assay/torch")->required();
   add_plugin_dirs(*describe, arguments);
+  add_json(*describe, arguments);
   describe->callback([&] { command = &assay::host::plugins_describe_command; });
+  CLI::App* conformance = plugins->add_subcommand("check", "Test a plugin against the contract");
+  add_conformance(*conformance, arguments.conformance);
+  conformance->callback([&] { command = &assay::host::plugins_check_command; });
   CLI::App* fresh = plugins->add_subcommand("new", "Make a project for a plugin of your own");
   fresh->add_option("kind", arguments.kind, "metric, dataset, backend, reporter, or c (plain C)")
       ->required();
@@ -89,6 +164,7 @@ int dispatch(int argc, char** argv) {
       ->type_name("DIR");
   fresh->footer("Example:\n  assay plugins new metric acme/words");
   fresh->callback([&] { command = &assay::host::plugins_new_command; });
+  add_trust(*plugins, arguments, command);
 
   try {
     app.parse(argc, argv);
@@ -105,6 +181,10 @@ int dispatch(int argc, char** argv) {
 int main(int argc, char** argv) {
   // Started by ourselves, with the line as descriptors: nothing else may run before.
   if (argc > 1 && std::string_view(argv[1]) == "worker") assay::host::worker_command();
+  if (argc == 3 && std::string_view(argv[1]) == "plugins" &&
+      std::string_view(argv[2]) == "check-one") {
+    return assay::host::plugins_check_one_command();
+  }
   // OpenMP reads this when a plugin brings it in. Its threads spin by default, which costs a
   // machine with other work to do several times over, and a quiet one gains nothing.
   setenv("OMP_WAIT_POLICY", "passive", 0);

@@ -10,6 +10,7 @@
 
 #include "host/graph/options.hpp"
 #include "host/loader/instance.hpp"
+#include "host/loader/trust.hpp"
 #include "host/manifest/value.hpp"
 
 namespace assay::host {
@@ -34,8 +35,18 @@ assay_device device_of(const std::string& device) {
   return {2, std::stoi(device.substr(device.find(':') + 1))};
 }
 
-void check_model_path(Building& b, const ModelNode& node) {
-  if (!node.path.given()) return;
+/// Does the host read nothing of the model's directory?
+bool needs_no_path(const Component* backend) {
+  return backend != nullptr &&
+         (is_text_only(*backend) || offers(*backend, ASSAY_BACKEND_TOKENIZER_1));
+}
+
+void check_model_path(Building& b, const ModelNode& node, const Component* backend) {
+  if (!node.path.given()) {
+    if (needs_no_path(backend)) return;
+    return b.error(node.place, "model." + node.name + " lacks \"path\"",
+                   "path: the model's directory");
+  }
   std::error_code error;
   const std::string help = "input paths are relative to the manifest";
   if (!fs::exists(node.path.value, error)) {
@@ -45,6 +56,14 @@ void check_model_path(Building& b, const ModelNode& node) {
     b.error(node.path.place, node.path.value.string() + " is a file, expected a model directory",
             "path names the directory that holds config.json");
   }
+}
+
+/// A manifest cannot bring into the host what the host does not trust.
+void check_isolation(Building& b, const ModelNode& node, const ModelSpec& spec) {
+  if (spec.backend.component == nullptr || node.isolation.value != Isolated::kNone) return;
+  const std::string refusal = host_refusal_of(*spec.backend.component);
+  if (refusal.empty()) return;
+  b.error(node.isolation.place, node.backend.value + " " + refusal);
 }
 
 void wire_model(Building& b, const ModelNode& node) {
@@ -61,7 +80,8 @@ void wire_model(Building& b, const ModelNode& node) {
   spec.isolation = node.isolation.value;
   spec.timeout_seconds = node.timeout_seconds.value;
   spec.is_simulated = find(node.options, "simulate") != nullptr;
-  check_model_path(b, node);
+  check_isolation(b, node, spec);
+  check_model_path(b, node, spec.backend.component);
   b.graph.models.push_back(std::move(spec));
 }
 
@@ -255,7 +275,12 @@ std::vector<std::string> KnownColumns::names() const { return names_of(columns);
 
 const Component* find_component(Building& b, const Located<std::string>& use, assay_kind kind) {
   if (!use.given()) return nullptr;
-  if (const Component* component = b.registry.find(use.value, kind)) return component;
+  if (const Component* component = b.registry.find(use.value, kind)) {
+    const std::string refusal = refusal_of(*component);
+    if (refusal.empty()) return component;
+    b.error(use.place, use.value + " " + refusal);
+    return nullptr;
+  }
   const std::string list = "`assay plugins list` shows all components found";
   if (const Component* other = b.registry.find(use.value)) {
     b.error(use.place,

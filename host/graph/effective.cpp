@@ -37,7 +37,7 @@ std::string seconds_text(double seconds) {
 
 Json model_json(const ModelNode& node, const ModelSpec& spec) {
   Json json{{"backend", node.backend.value},
-            {"path", spec.path.string()},
+            {"path", text_or_null(spec.path.string())},
             {"device", node.device.value},
             {"threads", limit_or_null(spec.threads)},
             {"memory_budget", limit_or_null(spec.memory_budget_bytes)},

@@ -102,6 +102,7 @@ class Metrics {
       return;
     }
     check_inputs(*component, use.use.place);
+    check_tokens(*component, use.use.place);
     metric.outputs = outputs_of(*component->constants);
     if (metric.outputs.empty()) {
       b_.error(use.use.place, use.use.value + " does not say what it measures",
@@ -116,6 +117,7 @@ class Metrics {
     for (const Component& component : b_.registry.components()) {
       if (component.constants->kind != ASSAY_METRIC) continue;
       if (!fits_by_itself(component, spec_.protocol)) continue;
+      if (text_only_model() != nullptr && !needed_tokens(component).empty()) continue;
       MetricSpec metric;
       metric.use = use_component(b_, {std::string(component.id()), node_.place}, ASSAY_METRIC, {},
                                  name_ + ".metrics", node_.place, {});
@@ -152,6 +154,38 @@ class Metrics {
         }
       }
     }
+  }
+
+  /// A column of tokens that the metric cannot do without, or "".
+  static std::string needed_tokens(const Component& component) {
+    const assay_component& constants = *component.constants;
+    for (std::uint64_t i = 0; i < constants.n_columns; ++i) {
+      const assay_column& column = *constants.columns[i];
+      const std::string name = column.name;
+      const bool is_of_tokens = name == "tokens" || name == "n_tokens" || name == "choice_tokens";
+      if (is_of_tokens && (column.flags & ASSAY_COL_OPTIONAL) == 0) return name;
+    }
+    return "";
+  }
+
+  /// A model of the task whose backend tokenizes by itself, or NULL.
+  const ModelSpec* text_only_model() const {
+    for (const std::size_t model : spec_.models) {
+      const ModelSpec& spec = b_.graph.models[model];
+      if (spec.backend.component != nullptr && is_text_only(*spec.backend.component)) return &spec;
+    }
+    return nullptr;
+  }
+
+  void check_tokens(const Component& component, const Place& place) {
+    const std::string column = needed_tokens(component);
+    const ModelSpec* model = text_only_model();
+    if (column.empty() || model == nullptr) return;
+    b_.error(place,
+             std::string(component.id()) + " needs the column " + in_quotes(column) + "; " +
+                 std::string(model->backend.component->id()) + " of model." + model->name +
+                 " offers text only",
+             "models = [...] names the models a task runs on");
   }
 
   std::string all_columns() const {

@@ -1,3 +1,5 @@
+#include <assay/ext.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <set>
@@ -73,12 +75,28 @@ class Task {
     const std::uint64_t needed = is_generate ? ASSAY_CAP_GENERATE : ASSAY_CAP_SCORE;
     for (const std::size_t model : spec_.models) {
       const Component* backend = b_.graph.models[model].backend.component;
-      if (backend == nullptr || (backend->constants->caps & needed) != 0) continue;
+      if (backend == nullptr) continue;
+      if (is_text_only(*backend)) refuse_texts(*backend, b_.models[model]);
+      if ((backend->constants->caps & needed) != 0) continue;
       b_.error(node_.place,
                name_ + " needs a backend that " +
                    (is_generate ? "generates tokens; " : "scores tokens; ") +
                    std::string(backend->id()) + " of model." + b_.models[model] + " does not",
                "name the models it runs on with models = [...]");
+    }
+  }
+
+  /// What cannot be had of a backend that tokenizes by itself.
+  void refuse_texts(const Component& backend, const std::string& model) {
+    const std::string who =
+        "; " + std::string(backend.id()) + " of model." + model + " offers text only";
+    const std::string help = "name the models it runs on with models = [...]";
+    if (spec_.protocol == Protocol::kPerplexity) {
+      b_.error(node_.protocol.place, name_ + ": perplexity needs tokens" + who, help);
+    }
+    if (node_.bos.given()) {
+      b_.error(node_.bos.place, name_ + ": bos needs tokens" + who,
+               "leave bos out; such a backend decides by itself what stands before a text");
     }
   }
 
@@ -212,6 +230,12 @@ class Task {
   void check_chat_templates() {
     std::vector<std::pair<fs::path, std::string>> models;
     for (const std::size_t model : spec_.models) {
+      const Component* backend = b_.graph.models[model].backend.component;
+      // Of those that bring their own, or render it themselves, there is nothing to look at.
+      if (backend != nullptr &&
+          (is_text_only(*backend) || offers(*backend, ASSAY_BACKEND_TEMPLATE_1))) {
+        continue;
+      }
       const fs::path& path = b_.graph.models[model].path;
       const auto same = std::find_if(models.begin(), models.end(),
                                      [&](const auto& other) { return other.first == path; });

@@ -1,5 +1,7 @@
 #include "host/loader/registry.hpp"
 
+#include <assay/ext.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <optional>
@@ -58,6 +60,19 @@ std::vector<fs::path> split_path_list(std::string_view list) {
     if (end > 0) folders.emplace_back(list.substr(0, end));
     list.remove_prefix(std::min(end + 1, list.size()));
   }
+  return folders;
+}
+
+/// A folder and those in it: there a plugin can have its files to itself.
+std::vector<fs::path> with_subfolders(const fs::path& folder) {
+  std::vector<fs::path> folders;
+  std::error_code error;
+  fs::directory_iterator entries(folder, error);
+  for (const fs::directory_iterator end; !error && entries != end; entries.increment(error)) {
+    if (entries->is_directory(error)) folders.push_back(entries->path());
+  }
+  std::sort(folders.begin(), folders.end());
+  folders.insert(folders.begin(), folder);
   return folders;
 }
 
@@ -156,6 +171,19 @@ void Registry::take(Plugin plugin) {
   }
 }
 
+bool offers(const Component& component, std::string_view extension) {
+  const assay_component& constants = *component.constants;
+  return std::any_of(
+      constants.extensions, constants.extensions + constants.n_extensions,
+      [extension](const assay_extension& offered) { return offered.id == extension; });
+}
+
+bool is_text_only(const Component& component) {
+  if (component.constants->kind != ASSAY_BACKEND) return false;
+  const auto& api = *static_cast<const assay_backend_v1*>(component.constants->api);
+  return api.run == nullptr && offers(component, ASSAY_BACKEND_TEXT_1);
+}
+
 const Component* Registry::find(std::string_view id, assay_kind kind) const {
   const Component* component = find(id);
   return component != nullptr && component->constants->kind == kind ? component : nullptr;
@@ -181,6 +209,7 @@ std::vector<PluginFolder> plugin_search_path(const std::vector<fs::path>& from_c
   for (const fs::path& folder : from_command_line) {
     folders.push_back({from_root(folder), FolderSource::kCommandLine});
   }
+  std::error_code error;
   std::vector<PluginFolder> others;
   if (const char* list = std::getenv("ASSAY_PLUGIN_PATH")) {
     for (fs::path& folder : split_path_list(list)) {
@@ -188,9 +217,10 @@ std::vector<PluginFolder> plugin_search_path(const std::vector<fs::path>& from_c
     }
   }
   if (const fs::path data = user_folder("XDG_DATA_HOME", ".local/share"); !data.empty()) {
-    others.push_back({data / "assay" / "plugins", FolderSource::kUser});
+    for (fs::path& folder : with_subfolders(data / "assay" / "plugins")) {
+      others.push_back({std::move(folder), FolderSource::kUser});
+    }
   }
-  std::error_code error;
   const fs::path executable = fs::read_symlink("/proc/self/exe", error);
   if (!error) {
     others.push_back({executable.parent_path() / ".." / "lib" / "assay", FolderSource::kBundled});

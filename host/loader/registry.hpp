@@ -79,6 +79,12 @@ struct Rejected {
   std::string reason;
 };
 
+/// Does the component list this extension?
+bool offers(const Component& component, std::string_view extension);
+
+/// A backend that answers texts and no tokens: tokenization is its own business.
+bool is_text_only(const Component& component);
+
 /// Opens one file in this process: rtld_now | rtld_local, absolute path, exactly the symbol
 /// assay_plugin_v1. What loading it changes of the process is put back and, in a worker, logged.
 ///

@@ -135,8 +135,7 @@ class Reader {
     ModelNode model;
     model.name = name;
     model.place = fields.place();
-    fields.require({{"backend", "backend: the id of a backend, such as \"assay/torch\""},
-                    {"path", "path: the model's directory"}});
+    fields.require({{"backend", "backend: the id of a backend, such as \"assay/torch\""}});
     model.backend = fields.text("backend");
     const Located<std::string> path = fields.text("path");
     if (path.given()) {

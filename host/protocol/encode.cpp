@@ -8,16 +8,6 @@
 namespace assay::host {
 namespace {
 
-/// White space as Python's str.rstrip() knows it.
-std::size_t bytes_without_trailing_spaces(std::string_view text) {
-  while (!text.empty()) {
-    const Character last = last_character(text);
-    if (!is_white_space(last.code)) break;
-    text.remove_suffix(last.bytes.size());
-  }
-  return text.size();
-}
-
 Result<EncodedPair> continuation_alone(const Tokenizer& tokenizer, std::string_view continuation) {
   auto prefix = prefix_token(tokenizer);
   if (!prefix) return std::move(prefix).error();
@@ -33,6 +23,15 @@ Result<EncodedPair> continuation_alone(const Tokenizer& tokenizer, std::string_v
 }
 
 }  // namespace
+
+std::size_t bytes_without_trailing_spaces(std::string_view text) {
+  while (!text.empty()) {
+    const Character last = last_character(text);
+    if (!is_white_space(last.code)) break;
+    text.remove_suffix(last.bytes.size());
+  }
+  return text.size();
+}
 
 Result<std::int32_t> prefix_token(const Tokenizer& tokenizer) {
   const auto prefix = tokenizer.bos() ? tokenizer.bos() : tokenizer.eos();

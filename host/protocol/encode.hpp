@@ -2,6 +2,7 @@
 // continuation begins.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,9 @@ namespace assay::host {
 /// Fails    what the tokenizer reports; ASSAY_FAILED_PRECONDITION kAlways without a BOS token
 /// Source   scoring.md 6.3
 Result<Encoding> encode_text(const Tokenizer& tokenizer, std::string_view text, Bos bos);
+
+/// Bytes of the text up to its trailing white space, as Python's str.rstrip() knows it.
+std::size_t bytes_without_trailing_spaces(std::string_view text);
 
 /// What stands before a text without context: BOS, else EOS.
 ///

@@ -89,6 +89,16 @@ std::string to_bytes(const PreparedItem& item) {
     put_text(bytes, {reinterpret_cast<const char*>(span.tokens.data()),
                      span.tokens.size() * sizeof(std::int32_t)});
   }
+  put<std::uint64_t>(bytes, item.texts.size());
+  for (const TextSpan& span : item.texts) {
+    put<std::uint64_t>(bytes, span.prompt.messages.size());
+    for (const ChatTurn& turn : span.prompt.messages) {
+      put_text(bytes, turn.role);
+      put_text(bytes, turn.text);
+    }
+    put_text(bytes, span.prompt.prompt);
+    put_text(bytes, span.continuation);
+  }
   return bytes;
 }
 
@@ -103,6 +113,16 @@ PreparedItem prepared_from_bytes(std::string_view bytes) {
     const std::string_view tokens = take_text(bytes);
     span.tokens.resize(tokens.size() / sizeof(std::int32_t));
     if (!tokens.empty()) std::memcpy(span.tokens.data(), tokens.data(), tokens.size());
+  }
+  item.texts.resize(take<std::uint64_t>(bytes));
+  for (TextSpan& span : item.texts) {
+    span.prompt.messages.resize(take<std::uint64_t>(bytes));
+    for (ChatTurn& turn : span.prompt.messages) {
+      turn.role = take_text(bytes);
+      turn.text = take_text(bytes);
+    }
+    span.prompt.prompt = take_text(bytes);
+    span.continuation = take_text(bytes);
   }
   return item;
 }

@@ -30,14 +30,21 @@ struct Span {
   std::uint64_t first = 0;
 };
 
+/// What stands before an answer as text, and what is scored after it; "" where one is generated.
+struct TextSpan {
+  TextPrompt prompt;
+  std::string continuation;
+};
+
 /// One item ready to be scored by any model that shares its tokenizer.
 struct PreparedItem {
   std::uint64_t index = 0;
   std::string status = "ok";  ///< anything else: nothing is sent, and the row says why
   Json row = Json::object();  ///< the part of the row that no model changes
   /// perplexity: windows; continuation: one; multiple_choice: one per choice; generate: the prompt,
-  /// with `first` at its end
+  /// with `first` at its end. Empty where the backend takes texts:
   std::vector<Span> spans;
+  std::vector<TextSpan> texts;
 };
 
 std::string to_bytes(const PreparedItem& item);
@@ -61,27 +68,43 @@ using ItemSink = std::function<Result<void>(PreparedItem item)>;
 Result<void> prepare(const TaskSpec& task, const Tokenizer& tokenizer, const ChatTemplate* chat,
                      Records items, Records shots, const ItemSink& sink);
 
-/// The requests of one item for a model of this context length, ids counting from `first_id`.
-/// Truncates contexts on the left: the last max_context + 1 tokens are kept and the last of them is
-/// only predicted. Sets status and truncation in the row. A max_context of 0 is not known: nothing
-/// is cut.
+/// The items of a task for a backend of texts alone: the same prompts, not rendered and not
+/// tokenized, with the border between context and continuation where prepare() has it. What is
+/// counted in tokens is null in their rows. Not for perplexity.
+///
+/// Fails    as prepare()
+Result<void> prepare_texts(const TaskSpec& task, Records items, Records shots,
+                           const ItemSink& sink);
+
+/// The requests of one item for a model of this context length, without ids. Truncates contexts on
+/// the left: the last max_context + 1 tokens are kept and the last of them is only predicted. Sets
+/// status and truncation in the row. A max_context of 0 is not known: nothing is cut.
 ///
 /// Source   scoring.md 7
 std::vector<ScoreRequest> requests_of(PreparedItem& item, Protocol protocol,
-                                      std::uint64_t max_context, std::uint64_t first_id);
+                                      std::uint64_t max_context);
 
-/// The request of one item of protocol generate. The prompt is cut on the left to what the context
-/// leaves beside max_new_tokens. The seed follows from the task's seed and the item's hash, so an
-/// answer does not depend on order, limits or batches.
+/// The requests of one item for a backend of texts alone, without ids. Nothing is cut: what its
+/// context holds is not known here.
+std::vector<TextScoreRequest> text_requests_of(const PreparedItem& item);
+
+/// The request of one item of protocol generate, without its id. The prompt is cut on the left to
+/// what the context leaves beside max_new_tokens. The seed follows from the task's seed and the
+/// item's hash, so an answer does not depend on order, limits or batches.
 ///
 /// Source   scoring.md 9
 std::optional<GenerateRequest> generate_request_of(PreparedItem& item, const TaskSpec& task,
-                                                   std::uint64_t max_context, std::uint64_t id);
+                                                   std::uint64_t max_context);
 
-/// How a task's answers are drawn and end for a model of this tokenizer.
-Decoding decoding_of(const GenerateSpec& spec, const Tokenizer& tokenizer);
+/// As generate_request_of, for a backend of texts alone.
+std::optional<TextGenerateRequest> text_generate_request_of(const PreparedItem& item,
+                                                            const TaskSpec& task);
 
-/// Completes the row from the scores of its requests, in request order. Sums are float64.
+/// How a task's answers are drawn and end for a model with these end tokens.
+Decoding decoding_of(const GenerateSpec& spec, std::vector<std::int32_t> end_tokens);
+
+/// Completes the row from the scores of its requests, in request order. Sums are float64. Of texts
+/// the row counts as `straddles` the continuations whose first piece begins in the prompt.
 Json finish_row(PreparedItem item, Protocol protocol, std::span<const Score> scores);
 
 /// Completes the row from what the model said. With filters the row keeps the text before them as

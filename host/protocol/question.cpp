@@ -177,7 +177,7 @@ Result<Questions::Head> Questions::head(std::uint64_t index, const std::string& 
 }
 
 Result<std::string> Questions::context(const Head& head, const std::string& prompt) const {
-  if (chat_ != nullptr) return chat(head, prompt);
+  if (chat_ != nullptr) return chat_->render(turns(head, prompt), /*asks_for_answer=*/true);
   const PromptSpec& spec = task_->prompt;
   std::string text = head.description;
   for (const Question& example : head.examples) {
@@ -187,7 +187,7 @@ Result<std::string> Questions::context(const Head& head, const std::string& prom
   return text + prompt;
 }
 
-Result<std::string> Questions::chat(const Head& head, const std::string& prompt) const {
+std::vector<ChatTurn> Questions::turns(const Head& head, const std::string& prompt) const {
   std::vector<ChatTurn> turns;
   if (!head.description.empty()) turns.push_back({"system", head.description});
   for (const Question& example : head.examples) {
@@ -195,7 +195,7 @@ Result<std::string> Questions::chat(const Head& head, const std::string& prompt)
     turns.push_back({"assistant", answer_of(example, example.right)});
   }
   turns.push_back({"user", prompt});
-  return chat_->render(turns, /*asks_for_answer=*/true);
+  return turns;
 }
 
 }  // namespace assay::host

@@ -64,12 +64,14 @@ class Questions {
   /// Source   scoring.md 3; with a chat template: description as system text, examples as turns
   Result<std::string> context(const Head& head, const std::string& prompt) const;
 
+  /// The same as turns of a chat, for who renders it elsewhere.
+  std::vector<ChatTurn> turns(const Head& head, const std::string& prompt) const;
+
  private:
   Questions(const TaskSpec& task, const ChatTemplate* chat, Records shots);
   Result<void> read_choices(const Json& record, Question& question) const;
   Result<void> read_answers(const Json& record, Question& question) const;
   Result<std::uint64_t> index_of(const Json& target, const Question& question) const;
-  Result<std::string> chat(const Head& head, const std::string& prompt) const;
 
   const TaskSpec* task_;
   const ChatTemplate* chat_;

@@ -63,6 +63,10 @@ void finish_continuation(Json& row, const Score& score) {
   row["greedy"] = is_greedy(score);
 }
 
+std::uint64_t seed_of(const PreparedItem& item, const TaskSpec& task) {
+  return seed_from(std::to_string(task.seed) + ":" + item.row.at("item").get<std::string>());
+}
+
 std::string_view to_string(Finish finish) {
   switch (finish) {
     case Finish::kEnd:
@@ -83,7 +87,7 @@ bool is_finite(const Score& score) {
 }  // namespace
 
 std::vector<ScoreRequest> requests_of(PreparedItem& item, Protocol protocol,
-                                      std::uint64_t max_context, std::uint64_t first_id) {
+                                      std::uint64_t max_context) {
   std::vector<ScoreRequest> requests;
   if (item.status != "ok") return requests;
   std::uint64_t truncated = 0;
@@ -97,7 +101,6 @@ std::vector<ScoreRequest> requests_of(PreparedItem& item, Protocol protocol,
     }
     truncated = std::max(truncated, cut);
     ScoreRequest request;
-    request.id = first_id + requests.size();
     request.tokens.assign(span.tokens.begin() + static_cast<std::ptrdiff_t>(cut),
                           span.tokens.end());
     request.first = span.first - cut;
@@ -108,7 +111,7 @@ std::vector<ScoreRequest> requests_of(PreparedItem& item, Protocol protocol,
 }
 
 std::optional<GenerateRequest> generate_request_of(PreparedItem& item, const TaskSpec& task,
-                                                   std::uint64_t max_context, std::uint64_t id) {
+                                                   std::uint64_t max_context) {
   if (item.status != "ok") return std::nullopt;
   const std::vector<std::int32_t>& prompt = item.spans.front().tokens;
   const std::uint64_t max_new = task.generate.max_new_tokens;
@@ -120,21 +123,32 @@ std::optional<GenerateRequest> generate_request_of(PreparedItem& item, const Tas
   const std::uint64_t cut = prompt.size() > longest ? prompt.size() - longest : 0;
   item.row["truncated_tokens"] = cut;
   GenerateRequest request;
-  request.id = id;
   request.tokens.assign(prompt.begin() + static_cast<std::ptrdiff_t>(cut), prompt.end());
-  request.seed =
-      seed_from(std::to_string(task.seed) + ":" + item.row.at("item").get<std::string>());
+  request.seed = seed_of(item, task);
   return request;
 }
 
-Decoding decoding_of(const GenerateSpec& spec, const Tokenizer& tokenizer) {
+std::vector<TextScoreRequest> text_requests_of(const PreparedItem& item) {
+  std::vector<TextScoreRequest> requests;
+  if (item.status != "ok") return requests;
+  for (const TextSpan& span : item.texts) requests.push_back({0, span.prompt, span.continuation});
+  return requests;
+}
+
+std::optional<TextGenerateRequest> text_generate_request_of(const PreparedItem& item,
+                                                            const TaskSpec& task) {
+  if (item.status != "ok") return std::nullopt;
+  return TextGenerateRequest{0, item.texts.front().prompt, seed_of(item, task)};
+}
+
+Decoding decoding_of(const GenerateSpec& spec, std::vector<std::int32_t> end_tokens) {
   Decoding decoding;
   decoding.max_new = static_cast<std::uint32_t>(spec.max_new_tokens);
   decoding.min_new = static_cast<std::uint32_t>(spec.min_new_tokens);
   decoding.top_k = static_cast<std::uint32_t>(spec.top_k);
   decoding.temperature = static_cast<float>(spec.temperature);
   decoding.top_p = static_cast<float>(spec.top_p);
-  decoding.end_tokens = tokenizer.end_tokens();
+  decoding.end_tokens = std::move(end_tokens);
   decoding.stop = spec.stop;
   return decoding;
 }
@@ -145,8 +159,8 @@ Result<Json> finish_generation(PreparedItem item, const Filters& filters, const 
   Json row = std::move(item.row);
   row["output"] = std::move(*output);
   row["raw_output"] = said.text;
-  row["tokens"] = said.tokens;
-  row["n_tokens"] = said.tokens.size();
+  row["tokens"] = item.texts.empty() ? Json(said.tokens) : Json(nullptr);
+  row["n_tokens"] = said.n_tokens ? Json(*said.n_tokens) : Json(nullptr);
   row["finish"] = to_string(said.finish);
   row["first_token_seconds"] =
       said.first_token_seconds ? Json(*said.first_token_seconds) : Json(nullptr);
@@ -159,6 +173,10 @@ Json finish_row(PreparedItem item, Protocol protocol, std::span<const Score> sco
     return failed_row(std::move(item), "not_finite");
   }
   Json row = std::move(item.row);
+  if (!item.texts.empty()) {
+    row["straddles"] = std::count_if(scores.begin(), scores.end(),
+                                     [](const Score& score) { return score.straddles; });
+  }
   if (protocol == Protocol::kPerplexity) {
     finish_perplexity(row, scores);
   } else if (protocol == Protocol::kContinuation) {

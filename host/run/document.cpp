@@ -6,7 +6,11 @@
 #include <optional>
 #include <set>
 #include <thread>
+#include <utility>
 
+#include "host/core/hash.hpp"
+#include "host/loader/elf.hpp"
+#include "host/loader/trust.hpp"
 #include "host/run/run.hpp"
 
 namespace assay::host {
@@ -38,6 +42,8 @@ Json simulated(const ModelSpec& model) {
   }
   return method + rest;
 }
+
+Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
 std::string_view status_of(const VariantOutcome* outcome) {
   return outcome == nullptr ? "pending" : to_string(outcome->status);
@@ -79,7 +85,8 @@ Json memory_of(const Graph& graph, const VariantOutcome& outcome) {
         most.kv_peak = larger(most.kv_peak, device.kv_peak);
         most.allocated_peak = larger(most.allocated_peak, device.allocated_peak);
         most.held_peak = larger(most.held_peak, device.held_peak);
-        Json entry{{"task", graph.tasks[task].name}};
+        Json entry = Json::object();
+        entry["task"] = graph.tasks[task].name;
         entry.update(peaks_of(device));
         tasks.push_back(std::move(entry));
       }
@@ -91,7 +98,16 @@ Json memory_of(const Graph& graph, const VariantOutcome& outcome) {
     entry["tasks"] = std::move(tasks);
     devices.push_back(std::move(entry));
   }
-  return {{"devices", std::move(devices)}};
+  Json memory = Json::object();
+  memory["devices"] = std::move(devices);
+  return memory;
+}
+
+/// What a reader of the figures has to know of the backend, or null.
+Json note_of(const Component& backend) {
+  if (!is_text_only(backend)) return nullptr;
+  return "tokenization not controlled: " + std::string(backend.id()) +
+         " takes texts, so where its tokens begin and what its context holds is not known";
 }
 
 Json variant_entry(const Graph& graph, const RunState& state, std::size_t model) {
@@ -99,10 +115,12 @@ Json variant_entry(const Graph& graph, const RunState& state, std::size_t model)
   const VariantOutcome* outcome = outcome_of(state, model);
   Json entry{{"name", spec.name},
              {"backend", std::string(spec.backend.component->id())},
-             {"path", spec.path.string()},
+             {"path", text_or_null(spec.path.string())},
              {"simulated", simulated(spec)},
              {"status", status_of(outcome)},
-             {"is_baseline", graph.baseline == model}};
+             {"is_baseline", graph.baseline == model},
+             {"tokenization", tokenization_of(spec)},
+             {"note", note_of(*spec.backend.component)}};
   if (outcome == nullptr || !outcome->info) return entry;
   double score_seconds = 0;
   for (const auto& [task, done] : outcome->tasks) score_seconds += done.score_seconds;
@@ -110,9 +128,8 @@ Json variant_entry(const Graph& graph, const RunState& state, std::size_t model)
   entry["weight_bytes"] = outcome->info->weight_bytes;
   entry["vocab"] = outcome->info->vocab;
   entry["max_context"] = outcome->info->max_context;
-  entry["tokenizer_sha256"] = outcome->tokenizer_fingerprint;
-  entry["chat_template_sha256"] =
-      outcome->chat_fingerprint.empty() ? Json(nullptr) : Json(outcome->chat_fingerprint);
+  entry["tokenizer_sha256"] = text_or_null(outcome->tokenizer_fingerprint);
+  entry["chat_template_sha256"] = text_or_null(outcome->chat_fingerprint);
   entry["load_seconds"] = outcome->load_seconds;
   entry["score_seconds"] = score_seconds;
   entry["memory"] = memory_of(graph, *outcome);
@@ -188,6 +205,7 @@ Json counts_of(const Graph& graph, const RunState& state) {
                       {"empty", counts.empty},
                       {"failed", counts.failed},
                       {"boundary_differs", counts.boundary_differs},
+                      {"straddles", counts.straddles},
                       {"reached_max_new", counts.reached_max_new},
                       {"score_seconds", done.score_seconds}});
     }
@@ -206,25 +224,50 @@ void add_failures(Json& list, const std::vector<FailureNote>& notes) {
   }
 }
 
+Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+
+/// This program's own file, so that a document tells which build made it.
+Json versions() {
+  static const Json made = [] {
+    const std::filesystem::path self = "/proc/self/exe";
+    const auto digest = sha256_file(self);
+    const auto facts = read_elf(self);
+    return Json{{"assay", ASSAY_VERSION},
+                {"abi", std::to_string(ASSAY_ABI_MAJOR) + "." + std::to_string(ASSAY_ABI_MINOR)},
+                {"sha256", digest ? Json(*digest) : Json(nullptr)},
+                {"build_id", facts ? text_or_null(facts->build_id) : Json(nullptr)}};
+  }();
+  return made;
+}
+
 Json components_of(const Graph& graph) {
   Json list = Json::array();
-  std::set<const Component*> seen;
-  const auto add = [&](const Use& use) {
-    if (!seen.insert(use.component).second) return;
+  std::set<std::pair<const Component*, bool>> seen;
+  const auto add = [&](const Use& use, bool wants_worker) {
     const Component& component = *use.component;
-    list.push_back({{"id", std::string(component.id())},
-                    {"kind", std::string(to_string(component.constants->kind))},
-                    {"version", std::string(component.version())},
-                    {"built_with", component.plugin->constants->built_with},
-                    {"plugin", component.plugin->path.string()},
-                    {"sha256", component.plugin->sha256}});
+    const bool is_in_worker = runs_in_worker(component, wants_worker);
+    if (!seen.insert({use.component, is_in_worker}).second) return;
+    const Plugin& plugin = *component.plugin;
+    Json entry{{"id", std::string(component.id())},
+               {"kind", std::string(to_string(component.constants->kind))},
+               {"version", std::string(component.version())},
+               {"built_with", plugin.constants->built_with},
+               {"plugin", plugin.path.string()},
+               {"sha256", plugin.sha256},
+               {"build_id", text_or_null(plugin.build_id)},
+               {"isolation", is_in_worker ? "worker" : "none"},
+               {"trust", std::string(trust_name(plugin.trust))}};
+    if (!plugin.trust.files.empty()) entry["files"] = plugin.trust.files;
+    list.push_back(std::move(entry));
   };
-  for (const ModelSpec& model : graph.models) add(model.backend);
-  for (const DatasetSpec& dataset : graph.datasets) add(dataset.use);
-  for (const TaskSpec& task : graph.tasks) {
-    for (const MetricSpec& metric : task.metrics) add(metric.use);
+  for (const ModelSpec& model : graph.models) {
+    add(model.backend, model.isolation == Isolated::kWorker);
   }
-  for (const ReportSpec& report : graph.reports) add(report.use);
+  for (const DatasetSpec& dataset : graph.datasets) add(dataset.use, false);
+  for (const TaskSpec& task : graph.tasks) {
+    for (const MetricSpec& metric : task.metrics) add(metric.use, false);
+  }
+  for (const ReportSpec& report : graph.reports) add(report.use, false);
   return list;
 }
 
@@ -295,10 +338,9 @@ Json document_of(const Graph& graph, const RunState& state) {
       {"started", utc(state.started)},
       {"finished", utc(now)},
       {"seconds", std::chrono::duration<double>(now - state.started).count()},
-      {"versions",
-       {{"assay", ASSAY_VERSION},
-        {"abi", std::to_string(ASSAY_ABI_MAJOR) + "." + std::to_string(ASSAY_ABI_MINOR)}}},
+      {"versions", versions()},
       {"host", {{"cpus", std::thread::hardware_concurrency()}}},
+      {"request_order_seed", state.request_order_seed},
       {"manifest", graph.effective},
       {"components", components_of(graph)},
       {"variants", std::move(variants)},

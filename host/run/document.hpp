@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@ struct RunState {
   std::map<std::size_t, VariantOutcome> variants;
   std::vector<FailureNote> failures;
   Results results;
+  std::uint64_t request_order_seed = 0;
   std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
   bool is_finished = false;
   bool is_interrupted = false;

@@ -17,6 +17,8 @@ namespace {
 
 constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
+constexpr std::string_view kNotControlled = "not controlled";
+
 Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
 double number_in(const Json& entry, const char* key) {
@@ -92,6 +94,10 @@ std::string threshold_text(const GateSpec& gate) {
 
 }  // namespace
 
+std::string_view tokenization_of(const ModelSpec& model) {
+  return is_text_only(*model.backend.component) ? kNotControlled : "controlled";
+}
+
 const TaskOutcome* Figures::outcome(std::size_t model, std::size_t task) const {
   const auto variant = variants_.find(model);
   if (variant == variants_.end()) return nullptr;
@@ -142,7 +148,10 @@ std::string Figures::why_not_compared(std::size_t model, std::size_t task) const
       reference->second.tokenizer_fingerprint != own.tokenizer_fingerprint) {
     return both + "tokenizers, so their perplexities are not compared";
   }
-  if (spec.prompt.is_chat && reference->second.chat_fingerprint != own.chat_fingerprint) {
+  const bool both_render = !own.chat_fingerprint.empty() &&  // else the backend does
+                           !reference->second.chat_fingerprint.empty();
+  if (spec.prompt.is_chat && both_render &&
+      reference->second.chat_fingerprint != own.chat_fingerprint) {
     return both + "chat templates, so their prompts differ and they are not compared";
   }
   return "";
@@ -192,6 +201,13 @@ void Figures::add_comparisons(std::size_t model, std::size_t task, const RowTabl
   }
 }
 
+/// Of both variants of a comparison.
+std::string_view Figures::tokenization_with_baseline(std::size_t model) const {
+  const std::string_view own = tokenization_of(graph_.models[model]);
+  const std::string_view reference = tokenization_of(graph_.models[*graph_.baseline]);
+  return own == reference ? own : kNotControlled;
+}
+
 void Figures::add_comparison(std::size_t model, const TaskSpec& task, const MetricOutput& output,
                              const std::string& group, const Paired& paired) {
   const double delta = paired.delta.value;
@@ -212,7 +228,8 @@ void Figures::add_comparison(std::size_t model, const TaskSpec& task, const Metr
        {"std_error", number(error)},
        {"retained", number(retained(paired.baseline, paired.candidate, output.less_is_better))},
        {"is_real", std::move(is_real)},
-       {"n", paired.delta.n}});
+       {"n", paired.delta.n},
+       {"tokenization", tokenization_with_baseline(model)}});
 }
 
 Json Figures::quality_of(std::size_t model) const {
@@ -281,6 +298,9 @@ Json Figures::verdict_of(const GateSpec& gate, std::size_t model, const std::str
     judgement.verdict = Verdict::kInconclusive;
     judgement.text += "; " + gap;
   }
+  const std::string_view tokenization =
+      is_absolute ? tokenization_of(graph_.models[model]) : tokenization_with_baseline(model);
+  if (tokenization == kNotControlled) judgement.text += "; tokenization not controlled";
   return {{"task", task.name},
           {"metric", gate.metric},
           {"group", name_or_null(group)},

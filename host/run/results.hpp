@@ -16,6 +16,9 @@
 
 namespace assay::host {
 
+/// "controlled" where the host tokenizes, "not controlled" where the backend takes texts.
+std::string_view tokenization_of(const ModelSpec& model);
+
 struct Results {
   Json records = Json::array();
   Json comparisons = Json::array();
@@ -46,6 +49,7 @@ class Figures {
   void add_records(std::size_t model, std::size_t task, const RowTable& table);
   void add_comparisons(std::size_t model, std::size_t task, const RowTable& baseline,
                        const RowTable& table);
+  std::string_view tokenization_with_baseline(std::size_t model) const;
   void add_comparison(std::size_t model, const TaskSpec& task, const MetricOutput& output,
                       const std::string& group, const Paired& paired);
   const TaskOutcome* outcome(std::size_t model, std::size_t task) const;

@@ -44,6 +44,7 @@ Result<RunOutcome> run(const Graph& graph, const RunOptions& options) {
 
   RunState state;
   Scoring scoring(graph, options.out, options.progress, *options.cancelled);
+  state.request_order_seed = scoring.request_order_seed();
   Figures figures(graph, options.out);
   for (const std::size_t model : order_of(graph)) {
     if (*options.cancelled) break;

@@ -1,13 +1,17 @@
 #include "host/run/score.hpp"
 
+#include <assay/ext.h>
+
 #include <algorithm>
 #include <chrono>
-#include <iterator>
 #include <memory>
+#include <unordered_map>
 
+#include "host/core/hash.hpp"
 #include "host/log/log.hpp"
 #include "host/protocol/filters.hpp"
 #include "host/protocol/protocol.hpp"
+#include "host/protocol/shots.hpp"
 #include "host/stats/measure.hpp"
 #include "host/store/files.hpp"
 #include "host/store/rows.hpp"
@@ -38,7 +42,18 @@ bool runs_on(const TaskSpec& task, std::size_t model) {
 std::uint64_t tokens_of(const PreparedItem& item, const TaskSpec& task) {
   std::uint64_t n = task.protocol == Protocol::kGenerate ? task.generate.max_new_tokens : 0;
   for (const Span& span : item.spans) n += span.tokens.size();
+  // Bytes stand for tokens that are not known: a unit may be smaller than it had to be.
+  for (const TextSpan& text : item.texts) {
+    n += text.prompt.prompt.size() + text.continuation.size();
+    for (const ChatTurn& turn : text.prompt.messages) n += turn.text.size();
+  }
   return n;
+}
+
+/// The n requests of one item, in the order in which they are sent: which of several choices is
+/// which cannot be told from their order.
+std::vector<std::uint64_t> order_of(const PreparedItem& item, std::uint64_t n, std::uint64_t seed) {
+  return draw_shots(n, n, n, seed, item.row.at("item").get_ref<const std::string&>());
 }
 
 /// A full disk under the output folder: after it no other task or variant can be written either.
@@ -48,10 +63,12 @@ bool ends_the_run(const Failure& failure, const std::filesystem::path& out) {
 
 void count(const Json& row, ItemCounts& counts) {
   const std::string status = row.at("status");
-  const auto truncated = row.at("truncated_tokens").get<std::uint64_t>();
+  const Json& cut = row.at("truncated_tokens");
+  const auto truncated = cut.is_null() ? 0 : cut.get<std::uint64_t>();
   counts.truncated += truncated > 0 ? 1 : 0;
   counts.truncated_tokens += truncated;
   counts.boundary_differs += row.value("boundary_differs", std::uint64_t{0});
+  counts.straddles += row.value("straddles", std::uint64_t{0});
   counts.reached_max_new += row.value("finish", "") == "length" ? 1U : 0U;
   if (status == "ok") {
     ++counts.scored;
@@ -113,10 +130,10 @@ std::filesystem::path rows_path(const std::filesystem::path& out, const std::str
 /// One variant at work: its tokenizer, its templates, its backend.
 struct Scoring::Variant {
   const ModelSpec* model;
-  Tokenizer tokenizer;
-  std::optional<ChatTemplate> chat;  ///< where one of its tasks chats
   std::unique_ptr<Session> session;
   ModelInfo info;
+  const Tokenizer* tokenizer;  ///< the session's; NULL: its backend takes texts
+  const ChatTemplate* chat;    ///< where one of its tasks chats and the backend takes tokens
   double load_seconds = 0;
 };
 
@@ -129,29 +146,60 @@ struct Scoring::Unit {
     std::uint64_t open = 0;
     std::optional<Failure> failure;
   };
+  struct Owner {
+    std::size_t slot, span;
+  };
   const TaskSpec& task;
-  std::uint64_t max_context;
+  const Variant& variant;
+  std::uint64_t order_seed;
+  RequestIds& ids;
   std::vector<Slot> slots = {};
   std::vector<ScoreRequest> to_score = {};
   std::vector<GenerateRequest> to_generate = {};
-  std::vector<std::pair<std::size_t, std::size_t>> owner = {};  // by request id: slot, span
+  std::vector<TextScoreRequest> to_score_texts = {};
+  std::vector<TextGenerateRequest> to_generate_texts = {};
+  std::unordered_map<std::uint64_t, Owner> owners = {};  // by request id
 
   void add(PreparedItem item) {
-    Slot slot;
+    slots.emplace_back();
     if (task.protocol == Protocol::kGenerate) {
-      if (auto made = generate_request_of(item, task, max_context, owner.size())) {
-        to_generate.push_back(std::move(*made));
-        slot.open = 1;
+      if (variant.tokenizer == nullptr) {
+        ask(text_generate_request_of(item, task), to_generate_texts);
+      } else {
+        ask(generate_request_of(item, task, variant.info.max_context), to_generate);
       }
+    } else if (variant.tokenizer == nullptr) {
+      ask_all(item, text_requests_of(item), to_score_texts);
     } else {
-      auto made = requests_of(item, task.protocol, max_context, owner.size());
-      slot.open = made.size();
-      std::move(made.begin(), made.end(), std::back_inserter(to_score));
+      ask_all(item, requests_of(item, task.protocol, variant.info.max_context), to_score);
     }
-    slot.scores.resize(slot.open);
-    for (std::size_t span = 0; span < slot.open; ++span) owner.emplace_back(slots.size(), span);
-    slot.item = std::move(item);
-    slots.push_back(std::move(slot));
+    slots.back().scores.resize(slots.back().open);
+    slots.back().item = std::move(item);
+  }
+
+  template <class Request>
+  void ask(std::optional<Request> request, std::vector<Request>& to) {
+    if (request) ask_one(std::move(*request), 0, to);
+  }
+
+  /// Windows of a document keep their order, which every reader of the text knows.
+  template <class Request>
+  void ask_all(const PreparedItem& item, std::vector<Request> requests, std::vector<Request>& to) {
+    if (task.protocol != Protocol::kMultipleChoice) {
+      for (std::size_t i = 0; i < requests.size(); ++i) ask_one(std::move(requests[i]), i, to);
+      return;
+    }
+    for (const std::uint64_t i : order_of(item, requests.size(), order_seed)) {
+      ask_one(std::move(requests[i]), i, to);
+    }
+  }
+
+  template <class Request>
+  void ask_one(Request request, std::size_t span, std::vector<Request>& to) {
+    request.id = ids.next();
+    owners.emplace(request.id, Owner{slots.size() - 1, span});
+    ++slots.back().open;
+    to.push_back(std::move(request));
   }
 
   /// The first of the items that failed with the call, as the others of it were answered before.
@@ -165,16 +213,17 @@ struct Scoring::Unit {
 
   // Whether this was the last open request of its item.
   bool take(std::uint64_t id, Result<Score> score) {
-    Slot& slot = slots[owner[id].first];
+    const Owner& owner = owners.at(id);
+    Slot& slot = slots[owner.slot];
     if (score) {
-      slot.scores[owner[id].second] = std::move(*score);
+      slot.scores[owner.span] = std::move(*score);
     } else {
       slot.failure = std::move(score).error();
     }
     return --slot.open == 0;
   }
   bool take(std::uint64_t id, Result<Generation> said) {
-    Slot& slot = slots[owner[id].first];
+    Slot& slot = slots[owners.at(id).slot];
     if (said) {
       slot.said = std::move(*said);
     } else {
@@ -183,13 +232,19 @@ struct Scoring::Unit {
     return --slot.open == 0;
   }
 
-  Result<void> run(Variant& variant, Progress& progress) {
+  Result<void> run(Progress& progress) {
     const auto sink = [&](std::uint64_t id, auto answer) {
       if (take(id, std::move(answer))) progress.advance();
     };
-    if (task.protocol != Protocol::kGenerate) return variant.session->score(to_score, sink);
-    return variant.session->generate(to_generate, decoding_of(task.generate, variant.tokenizer),
-                                     sink);
+    Session& session = *variant.session;
+    const bool generates = task.protocol == Protocol::kGenerate;
+    if (variant.tokenizer == nullptr) {
+      if (!generates) return session.score_texts(to_score_texts, sink);
+      return session.generate_texts(to_generate_texts, decoding_of(task.generate, {}), sink);
+    }
+    if (!generates) return session.score(to_score, sink);
+    return session.generate(to_generate,
+                            decoding_of(task.generate, variant.tokenizer->end_tokens()), sink);
   }
 
   /// The row of an answered item; notes in its slot why it has no figures.
@@ -213,6 +268,8 @@ Scoring::Scoring(const Graph& graph, std::filesystem::path out, ProgressStyle pr
       out_(std::move(out)),
       progress_(progress),
       cancelled_(cancelled),
+      request_order_seed_(seed_from("request order:" + std::to_string(graph.seed))),
+      request_ids_(seed_from("request ids:" + std::to_string(graph.seed))),
       sources_(graph, out_, progress, cancelled) {}
 
 void Scoring::note(const ModelSpec& model, const std::string& task, Failure failure) {
@@ -232,33 +289,56 @@ std::vector<DeviceMemory> Scoring::memory_of(Variant& variant) const {
 
 Result<Scoring::Variant> Scoring::open(std::size_t index) {
   const ModelSpec& model = graph_.models[index];
-  auto tokenizer = Tokenizer::open(model.path);
-  if (!tokenizer) return std::move(tokenizer).error();
+  const Component& backend = *model.backend.component;
+  const bool takes_tokens = !is_text_only(backend);
   std::uint64_t longest = 0;
   bool chats = false;
   for (const TaskSpec& task : graph_.tasks) {
     longest = std::max(longest, task.perplexity.window);
-    chats = chats || (task.prompt.is_chat && runs_on(task, index));
-  }
-  std::optional<ChatTemplate> chat;
-  if (chats) {
-    auto opened = ChatTemplate::open(model.path);
-    if (!opened) return std::move(opened).error();
-    chat = std::move(*opened);
+    chats = chats || (takes_tokens && task.prompt.is_chat && runs_on(task, index));
   }
   auto session = open_in_process(model, graph_.seed, cancelled_);
   if (!session) return std::move(session).error();
+  Variant variant{&model, std::move(*session), {}, nullptr, nullptr};
+  const auto find_tokenizer = [&]() -> Result<void> {
+    auto found = variant.session->tokenizer();
+    if (!found) return std::move(found).error();
+    variant.tokenizer = *found;
+    return {};
+  };
+  const auto find_template = [&]() -> Result<void> {
+    auto found = variant.session->chat_template();
+    if (!found) return std::move(found).error();
+    variant.chat = *found;
+    return {};
+  };
+  // What is not the backend's to know is looked at first: loading may take minutes.
+  const bool brings_tokenizer = offers(backend, ASSAY_BACKEND_TOKENIZER_1);
+  const bool brings_template = offers(backend, ASSAY_BACKEND_TEMPLATE_1);
+  if (takes_tokens && !brings_tokenizer) {
+    if (auto found = find_tokenizer(); !found) return std::move(found).error();
+  }
+  if (chats && !brings_template) {
+    if (auto found = find_template(); !found) return std::move(found).error();
+  }
   const Stopwatch loading;
-  auto info = (*session)->load(longest);
+  auto info = variant.session->load(longest);
   if (!info) return std::move(info).error();
-  if (info->vocab > 0 && tokenizer->vocabulary() > info->vocab) {
+  variant.load_seconds = loading.seconds();
+  variant.info = *info;
+  if (takes_tokens && brings_tokenizer) {
+    if (auto found = find_tokenizer(); !found) return std::move(found).error();
+  }
+  if (chats && brings_template) {
+    if (auto found = find_template(); !found) return std::move(found).error();
+  }
+  if (takes_tokens && info->vocab > 0 && variant.tokenizer->vocabulary() > info->vocab) {
     log(LogLevel::kWarn, "model." + model.name + ": the tokenizer knows " +
-                             std::to_string(tokenizer->vocabulary()) +
+                             std::to_string(variant.tokenizer->vocabulary()) +
                              " tokens, the embedding has " + std::to_string(info->vocab) +
                              "; items that need the others fail");
   }
-  return Variant{&model, std::move(*tokenizer), std::move(chat), std::move(*session),
-                 *info,  loading.seconds()};
+  return variant;
 }
 
 Result<VariantOutcome> Scoring::variant(std::size_t index) {
@@ -272,8 +352,10 @@ Result<VariantOutcome> Scoring::variant(std::size_t index) {
   Variant& variant = *opened;
   outcome.load_seconds = variant.load_seconds;
   outcome.info = variant.info;
-  outcome.tokenizer_fingerprint = variant.tokenizer.fingerprint();
-  if (variant.chat) outcome.chat_fingerprint = variant.chat->fingerprint();
+  if (variant.tokenizer != nullptr) {
+    outcome.tokenizer_fingerprint = variant.tokenizer->fingerprint();
+  }
+  if (variant.chat != nullptr) outcome.chat_fingerprint = variant.chat->fingerprint();
   outcome.memory = memory_of(variant);
 
   outcome.status = Status::kComplete;
@@ -304,10 +386,10 @@ Result<VariantOutcome> Scoring::variant(std::size_t index) {
 
 Result<Scoring::Prepared*> Scoring::prepared(std::size_t index, const Variant& variant) {
   const TaskSpec& spec = graph_.tasks[index];
-  const ChatTemplate* chat = variant.chat ? &*variant.chat : nullptr;
-  const bool chats = spec.prompt.is_chat && chat != nullptr;
-  const auto key =
-      std::pair(index, variant.tokenizer.fingerprint() + (chats ? chat->fingerprint() : ""));
+  const Tokenizer* tokenizer = variant.tokenizer;
+  const bool chats = spec.prompt.is_chat && variant.chat != nullptr;
+  const auto key = std::pair(index, (tokenizer != nullptr ? tokenizer->fingerprint() : "texts") +
+                                        (chats ? variant.chat->fingerprint() : ""));
   if (const auto found = prepared_.find(key); found != prepared_.end()) return &found->second;
   auto items = sources_.records(spec.dataset);
   if (!items) return std::move(items).error();
@@ -320,14 +402,16 @@ Result<Scoring::Prepared*> Scoring::prepared(std::size_t index, const Variant& v
   auto spool = Spool::create(out_);
   if (!spool) return std::move(spool).error();
   {
-    Progress progress(progress_, "tokenizing " + spec.name, items->size);
-    auto done = prepare(
-        spec, variant.tokenizer, chat, *items, shots, [&](PreparedItem item) -> Result<void> {
-          if (cancelled_)
-            return Failure{ASSAY_CANCELLED, "interrupted while tokenizing " + spec.name};
-          progress.advance();
-          return spool->append(to_bytes(item));
-        });
+    const std::string what =
+        (tokenizer != nullptr ? "tokenizing " : "writing the prompts of ") + spec.name;
+    Progress progress(progress_, what, items->size);
+    const ItemSink sink = [&](PreparedItem item) -> Result<void> {
+      if (cancelled_) return Failure{ASSAY_CANCELLED, "interrupted while " + what};
+      progress.advance();
+      return spool->append(to_bytes(item));
+    };
+    auto done = tokenizer != nullptr ? prepare(spec, *tokenizer, variant.chat, *items, shots, sink)
+                                     : prepare_texts(spec, *items, shots, sink);
     if (!done) return std::move(done).error();
   }
   // With `join` the limit has already cut the documents that were joined.
@@ -339,7 +423,7 @@ Result<Scoring::Prepared*> Scoring::prepared(std::size_t index, const Variant& v
 
 Result<void> Scoring::check_lengths(const TaskSpec& task, const Variant& variant) const {
   const std::uint64_t context = variant.info.max_context;
-  if (context == 0) return {};
+  if (context == 0 || variant.tokenizer == nullptr) return {};
   const std::string of_model =
       " the context of model." + variant.model->name + ", " + std::to_string(context) + " tokens; ";
   if (task.protocol == Protocol::kPerplexity && task.perplexity.window > context) {
@@ -378,7 +462,7 @@ Result<TaskOutcome> Scoring::task(std::size_t index, Variant& variant) {
                     outcome.counts.items);
   std::uint64_t next = 0;
   while (next < outcome.counts.items && outcome.status == Status::kComplete) {
-    Unit unit{spec, variant.info.max_context};
+    Unit unit{spec, variant, request_order_seed_, request_ids_};
     for (std::uint64_t tokens = 0;
          next < outcome.counts.items && tokens < kUnitTokens && unit.slots.size() < kUnitItems;) {
       auto bytes = (*items)->spool.read(next++);
@@ -387,7 +471,7 @@ Result<TaskOutcome> Scoring::task(std::size_t index, Variant& variant) {
       tokens += tokens_of(item, spec);
       unit.add(std::move(item));
     }
-    auto ran = unit.run(variant, progress);
+    auto ran = unit.run(progress);
     if (!ran && ran.error().code != ASSAY_CANCELLED) {
       note(model, spec.name, ran.error());
       failures_.back().items_in_flight = unit.open_items();

@@ -14,6 +14,7 @@
 #include "host/core/result.hpp"
 #include "host/graph/graph.hpp"
 #include "host/run/progress.hpp"
+#include "host/run/request_ids.hpp"
 #include "host/run/source.hpp"
 #include "host/store/spool.hpp"
 #include "host/worker/session.hpp"
@@ -29,7 +30,8 @@ struct ItemCounts {
   std::uint64_t empty = 0;             ///< nothing to score: an empty text or continuation
   std::uint64_t failed = 0;            ///< the backend refused or could not score
   std::uint64_t boundary_differs = 0;  ///< requests whose joint encoding differs from the context's
-  std::uint64_t reached_max_new = 0;   ///< answers that ended at max_new_tokens, not by themselves
+  std::uint64_t straddles = 0;  ///< continuations of texts whose first piece begins in the prompt
+  std::uint64_t reached_max_new = 0;  ///< answers that ended at max_new_tokens, not by themselves
 };
 
 enum class Status { kComplete, kPartial, kFailed };
@@ -54,8 +56,8 @@ struct FailureNote {
 struct VariantOutcome {
   Status status = Status::kFailed;
   std::optional<ModelInfo> info;
-  std::string tokenizer_fingerprint;
-  std::string chat_fingerprint;  ///< "" where no task of the variant chats
+  std::string tokenizer_fingerprint;  ///< "" where the backend takes texts
+  std::string chat_fingerprint;       ///< "" where no task of the variant chats
   double load_seconds = 0;
   std::vector<DeviceMemory> memory;          ///< after load; empty: not known
   std::map<std::size_t, TaskOutcome> tasks;  ///< by index into Graph::tasks
@@ -81,6 +83,9 @@ class Scoring {
 
   const std::vector<FailureNote>& failures() const { return failures_; }
 
+  /// Decides in which order the choices of an item are asked.
+  std::uint64_t request_order_seed() const { return request_order_seed_; }
+
  private:
   /// A task's items for one tokenizer, on disk.
   struct Prepared {
@@ -101,6 +106,8 @@ class Scoring {
   std::filesystem::path out_;
   ProgressStyle progress_;
   const std::atomic<bool>& cancelled_;
+  std::uint64_t request_order_seed_;
+  RequestIds request_ids_;
   Sources sources_;
   std::map<std::pair<std::size_t, std::string>, Prepared> prepared_;
   std::vector<FailureNote> failures_;

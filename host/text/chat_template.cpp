@@ -4,10 +4,9 @@
 #include <utility>
 
 #include "host/core/hash.hpp"
-#include "host/core/utf8.hpp"
 #include "host/text/crate_call.hpp"
 #include "host/text/model_files.hpp"
-#include "host/text/text.hpp"
+#include "host/text/states.hpp"
 
 namespace assay::host {
 namespace {
@@ -104,17 +103,13 @@ Json special_tokens(const Json& tokenizer_config, const Json& special_tokens_map
 
 }  // namespace
 
-struct ChatTemplate::State {
+struct ChatTemplate::OfFiles final : State {
   Handle handle;
   std::string place;
   Json special_tokens;
-  std::string fingerprint;
-};
 
-ChatTemplate::ChatTemplate(std::unique_ptr<State> state) : state_(std::move(state)) {}
-ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
-ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
-ChatTemplate::~ChatTemplate() = default;
+  Result<std::string> render(std::span<const ChatTurn> turns, bool asks_for_answer) const override;
+};
 
 Result<ChatTemplate> ChatTemplate::open(const std::filesystem::path& model_dir) {
   auto tokenizer_config = read_model_json(model_dir / "tokenizer_config.json");
@@ -132,7 +127,7 @@ Result<ChatTemplate> ChatTemplate::open(const std::filesystem::path& model_dir) 
     failure.where = found->file;
     return failure;
   }
-  auto state = std::make_unique<State>();
+  auto state = std::make_unique<OfFiles>();
   state->handle.reset(compiled);
   state->special_tokens = special_tokens(*tokenizer_config, *special_tokens_map);
   state->fingerprint = sha256(sha256(found->source) + state->special_tokens.dump());
@@ -140,20 +135,10 @@ Result<ChatTemplate> ChatTemplate::open(const std::filesystem::path& model_dir) 
   return ChatTemplate(std::move(state));
 }
 
-Result<std::string> ChatTemplate::render(std::span<const ChatTurn> turns,
-                                         bool asks_for_answer) const {
-  if (turns.empty()) {
-    return Failure{ASSAY_INVALID_ARGUMENT, "a chat of no turns has no prompt; give it one"};
-  }
+Result<std::string> ChatTemplate::OfFiles::render(std::span<const ChatTurn> turns,
+                                                  bool asks_for_answer) const {
   Json messages = Json::array();
   for (const ChatTurn& turn : turns) {
-    for (const std::string& text : {turn.role, turn.text}) {
-      if (const auto fault = utf8_fault(text)) {
-        return Failure{ASSAY_INVALID_ARGUMENT, "turn " + std::to_string(messages.size() + 1) +
-                                                   " of the chat is not UTF-8 at byte " +
-                                                   std::to_string(*fault)};
-      }
-    }
     messages.push_back({{"role", turn.role}, {"content", turn.text}});
   }
   // In the order in which transformers passes them; tools and documents are there, and are none.
@@ -161,15 +146,12 @@ Result<std::string> ChatTemplate::render(std::span<const ChatTurn> turns,
                {"tools", nullptr},
                {"documents", nullptr},
                {"add_generation_prompt", asks_for_answer}};
-  chat.update(state_->special_tokens);
+  chat.update(special_tokens);
   const std::string given = chat.dump();
   CrateBuffer out;
-  const std::int32_t status =
-      assay_text_chat_render(state_->handle.get(), borrowed(given), out.out());
-  if (status != ASSAY_TEXT_OK) return failure_of(status, out, state_->place);
+  const std::int32_t status = assay_text_chat_render(handle.get(), borrowed(given), out.out());
+  if (status != ASSAY_TEXT_OK) return failure_of(status, out, place);
   return std::string(out.text());
 }
-
-const std::string& ChatTemplate::fingerprint() const { return state_->fingerprint; }
 
 }  // namespace assay::host

@@ -1,5 +1,5 @@
-// Tokenizers and templates. The door to the HF tokenizers and minijinja crates, behind
-// host/text/assay_text.h.
+// Tokenizers and templates: those of model directories, the door to the HF tokenizers and minijinja
+// crates behind host/text/assay_text.h, and those a backend brings.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,7 @@
 
 #include "host/core/json.hpp"
 #include "host/core/result.hpp"
+#include "host/loader/instance.hpp"
 
 namespace assay::host {
 
@@ -28,7 +29,8 @@ struct Encoding {
   std::vector<std::uint64_t> end_bytes;
 };
 
-/// A model directory's tokenizer.json with the special tokens of tokenizer_config.json.
+/// A model's tokenizer: of its directory, tokenizer.json with the special tokens of
+/// tokenizer_config.json, or the one its backend brings.
 ///
 /// tokenizer.json is taken as it stands: add_bos_token and other switches of tokenizer_config.json,
 /// from which transformers would build another tokenizer, change nothing. Truncation, padding and
@@ -40,6 +42,19 @@ class Tokenizer {
   /// Fails    ASSAY_NOT_FOUND no tokenizer.json, saying what to do; ASSAY_INVALID_ARGUMENT a file
   ///          that cannot be understood, or a special token that the vocabulary does not hold
   static Result<Tokenizer> open(const std::filesystem::path& model_dir);
+
+  /// assay.backend.tokenizer/1 of a loaded backend, which must outlive it; bos and eos are those
+  /// of its assay_model_info.
+  ///
+  /// Byte ends are found by decoding tokens, each alone, then after its predecessor, then a few
+  /// together, and laying what comes out along the text. Where a tokenizer changes texts so that
+  /// this does not fit, they are shares of the text in proportion to what the tokens decode to.
+  /// Either way the last of them is the length of the text, so that figures per byte stay right.
+  ///
+  /// Fails    ASSAY_FAILED_PRECONDITION the backend has no such table; what the backend reports,
+  ///          and answers that break its contract, naming it
+  static Result<Tokenizer> open(const Instance& backend, std::int32_t bos, std::int32_t eos);
+
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
@@ -66,15 +81,17 @@ class Tokenizer {
   /// ids from vocabulary() on, of a padded vocabulary.
   const std::vector<std::int32_t>& end_tokens() const;
 
-  /// One more than the highest id a text can be encoded to.
+  /// One more than the highest id a text can be encoded to; 0: not known, as of a backend's own.
   std::uint64_t vocabulary() const;
 
-  /// SHA-256 of tokenizer.json and the special tokens: variants are compared token by token only
-  /// when theirs agree.
+  /// SHA-256 of tokenizer.json and the special tokens, or what the backend says: variants are
+  /// compared token by token only when theirs agree.
   const std::string& fingerprint() const;
 
  private:
   struct State;
+  struct OfFiles;
+  struct OfBackend;
   explicit Tokenizer(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
@@ -120,7 +137,8 @@ struct ChatTurn {
   std::string text;
 };
 
-/// A model's own chat template, rendered as transformers renders it: lenient undefined, blocks
+/// A model's own chat template. That of a backend is the backend's to render; that of a model
+/// directory is rendered as transformers renders it: lenient undefined, blocks
 /// trimmed, loop controls, raise_exception, the special tokens the model names (bos_token ...),
 /// tools and documents there but none.
 ///
@@ -139,6 +157,12 @@ class ChatTemplate {
   /// Fails    ASSAY_NOT_FOUND the model has none, saying where it was looked for;
   ///          ASSAY_INVALID_ARGUMENT it does not compile, with line and column
   static Result<ChatTemplate> open(const std::filesystem::path& model_dir);
+
+  /// assay.backend.template/1 of a loaded backend, which must outlive it.
+  ///
+  /// Fails    as Tokenizer::open
+  static Result<ChatTemplate> open(const Instance& backend);
+
   ChatTemplate(ChatTemplate&&) noexcept;
   ChatTemplate& operator=(ChatTemplate&&) noexcept;
   ~ChatTemplate();
@@ -148,11 +172,13 @@ class ChatTemplate {
   /// Fails    ASSAY_INVALID_ARGUMENT the template raises or fails, with its own words
   Result<std::string> render(std::span<const ChatTurn> turns, bool asks_for_answer) const;
 
-  /// SHA-256 of the template and the special tokens it is given.
+  /// SHA-256 of the template and the special tokens it is given, or what the backend says.
   const std::string& fingerprint() const;
 
  private:
   struct State;
+  struct OfFiles;
+  struct OfBackend;
   explicit ChatTemplate(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

@@ -6,7 +6,7 @@
 #include "host/core/hash.hpp"
 #include "host/text/crate_call.hpp"
 #include "host/text/model_files.hpp"
-#include "host/text/text.hpp"
+#include "host/text/states.hpp"
 
 namespace assay::host {
 namespace {
@@ -15,12 +15,6 @@ struct Close {
   void operator()(assay_text_tokenizer* tokenizer) const { assay_text_tokenizer_close(tokenizer); }
 };
 using Handle = std::unique_ptr<assay_text_tokenizer, Close>;
-
-/// A special token of the model. No id: the model has none.
-struct Special {
-  std::optional<std::int32_t> id;
-  std::string text;
-};
 
 /// The documents beside tokenizer.json that may name special tokens; null where there is no file.
 struct Documents {
@@ -46,17 +40,17 @@ Result<Documents> read_documents(const std::filesystem::path& dir) {
 }
 
 /// "key": "<s>" or "key": {"content": "<s>", ...}, looked up in the vocabulary.
-Result<Special> special_by_text(const assay_text_tokenizer& tokenizer,
-                                const std::filesystem::path& path, const std::string& key,
-                                const Json& value) {
-  if (value.is_null()) return Special{};
+Result<SpecialToken> special_by_text(const assay_text_tokenizer& tokenizer,
+                                     const std::filesystem::path& path, const std::string& key,
+                                     const Json& value) {
+  if (value.is_null()) return SpecialToken{};
   const Json& text = value.is_object() && value.contains("content") ? value["content"] : value;
   if (!text.is_string()) {
     return Failure{ASSAY_INVALID_ARGUMENT,
                    path.string() + ": " + key + " must be a text or an object with \"content\"",
                    path.string()};
   }
-  Special special{std::nullopt, text.get<std::string>()};
+  SpecialToken special{std::nullopt, text.get<std::string>()};
   const std::int32_t id = assay_text_token_id(&tokenizer, borrowed(special.text));
   if (id < 0) {
     return Failure{
@@ -71,10 +65,10 @@ Result<Special> special_by_text(const assay_text_tokenizer& tokenizer,
 }
 
 /// "key": 1 or "key": [1, 2], of which the first counts.
-Result<Special> special_by_id(const assay_text_tokenizer& tokenizer,
-                              const std::filesystem::path& path, const std::string& key,
-                              const Json& value) {
-  if (value.is_null()) return Special{};
+Result<SpecialToken> special_by_id(const assay_text_tokenizer& tokenizer,
+                                   const std::filesystem::path& path, const std::string& key,
+                                   const Json& value) {
+  if (value.is_null()) return SpecialToken{};
   const Json& number = value.is_array() && !value.empty() ? value.front() : value;
   if (!number.is_number_integer()) {
     return Failure{ASSAY_INVALID_ARGUMENT,
@@ -93,12 +87,12 @@ Result<Special> special_by_id(const assay_text_tokenizer& tokenizer,
             "tokenizer_config.json",
         path.string()};
   }
-  return Special{static_cast<std::int32_t>(id), std::string(text.text())};
+  return SpecialToken{static_cast<std::int32_t>(id), std::string(text.text())};
 }
 
 /// The first document that has the key decides, a null included.
-Result<Special> find_special(const assay_text_tokenizer& tokenizer, const Documents& documents,
-                             const std::string& key) {
+Result<SpecialToken> find_special(const assay_text_tokenizer& tokenizer, const Documents& documents,
+                                  const std::string& key) {
   if (documents.tokenizer_config.contains(key)) {
     return special_by_text(tokenizer, documents.dir / "tokenizer_config.json", key,
                            documents.tokenizer_config[key]);
@@ -112,7 +106,7 @@ Result<Special> find_special(const assay_text_tokenizer& tokenizer, const Docume
     return special_by_id(tokenizer, documents.dir / "config.json", id_key,
                          documents.config[id_key]);
   }
-  return Special{};
+  return SpecialToken{};
 }
 
 /// Adds "eos_token_id": 1 or [1, 2]. An id without a token is kept: vocabularies may be padded, and
@@ -136,7 +130,8 @@ Result<void> add_end_tokens(const std::filesystem::path& path, const Json& docum
   return {};
 }
 
-Result<std::vector<std::int32_t>> find_end_tokens(const Documents& documents, const Special& eos) {
+Result<std::vector<std::int32_t>> find_end_tokens(const Documents& documents,
+                                                  const SpecialToken& eos) {
   std::set<std::int32_t> ends;
   if (eos.id) ends.insert(*eos.id);
   auto added = add_end_tokens(documents.dir / "config.json", documents.config, ends);
@@ -159,27 +154,22 @@ Result<Handle> open_crate(const std::filesystem::path& path, std::string_view by
   return failure;
 }
 
-std::string fingerprint_of(std::string_view tokenizer_json, const Special& bos,
-                           const Special& eos) {
-  const auto id = [](const Special& special) { return special.id ? *special.id : -1; };
+std::string fingerprint_of(std::string_view tokenizer_json, const SpecialToken& bos,
+                           const SpecialToken& eos) {
+  const auto id = [](const SpecialToken& special) { return special.id ? *special.id : -1; };
   return sha256(sha256(tokenizer_json) + " bos " + std::to_string(id(bos)) + " eos " +
                 std::to_string(id(eos)));
 }
 
 }  // namespace
 
-struct Tokenizer::State {
+struct Tokenizer::OfFiles final : State {
   Handle handle;
-  Special bos;
-  Special eos;
-  std::vector<std::int32_t> end_tokens;
-  std::string fingerprint;
-};
 
-Tokenizer::Tokenizer(std::unique_ptr<State> state) : state_(std::move(state)) {}
-Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
-Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
-Tokenizer::~Tokenizer() = default;
+  Result<Encoding> encode(std::string_view text, AddSpecial special) const override;
+  Result<std::string> decode(std::span<const std::int32_t> ids, bool skip_special) const override;
+  std::uint64_t vocabulary() const override { return assay_text_vocabulary(handle.get()); }
+};
 
 Result<Tokenizer> Tokenizer::open(const std::filesystem::path& model_dir) {
   const std::filesystem::path path = model_dir / "tokenizer.json";
@@ -203,7 +193,7 @@ Result<Tokenizer> Tokenizer::open(const std::filesystem::path& model_dir) {
   if (!eos) return std::move(eos).error();
   auto end_tokens = find_end_tokens(*documents, *eos);
   if (!end_tokens) return std::move(end_tokens).error();
-  auto state = std::make_unique<State>();
+  auto state = std::make_unique<OfFiles>();
   state->fingerprint = fingerprint_of(*bytes, *bos, *eos);
   state->handle = std::move(*handle);
   state->bos = std::move(*bos);
@@ -212,9 +202,9 @@ Result<Tokenizer> Tokenizer::open(const std::filesystem::path& model_dir) {
   return Tokenizer(std::move(state));
 }
 
-Result<Encoding> Tokenizer::encode(std::string_view text, AddSpecial special) const {
+Result<Encoding> Tokenizer::OfFiles::encode(std::string_view text, AddSpecial special) const {
   CrateBuffer out;
-  const std::int32_t status = assay_text_encode(state_->handle.get(), borrowed(text),
+  const std::int32_t status = assay_text_encode(handle.get(), borrowed(text),
                                                 special == AddSpecial::kByRule ? 1 : 0, out.out());
   if (status != ASSAY_TEXT_OK) return failure_of(status, out, "the text cannot be tokenized: ");
   const auto* tokens = static_cast<const assay_text_token*>(out.data());
@@ -233,30 +223,16 @@ Result<Encoding> Tokenizer::encode(std::string_view text, AddSpecial special) co
   return encoding;
 }
 
-Result<std::string> Tokenizer::decode(std::span<const std::int32_t> ids, bool skip_special) const {
+Result<std::string> Tokenizer::OfFiles::decode(std::span<const std::int32_t> ids,
+                                               bool skip_special) const {
   std::vector<std::uint32_t> unsigned_ids;
   unsigned_ids.reserve(ids.size());
-  for (const std::int32_t id : ids) {
-    if (id < 0) {
-      return Failure{ASSAY_INVALID_ARGUMENT,
-                     "token id " + std::to_string(id) + " cannot be decoded: ids start at 0"};
-    }
-    unsigned_ids.push_back(static_cast<std::uint32_t>(id));
-  }
+  for (const std::int32_t id : ids) unsigned_ids.push_back(static_cast<std::uint32_t>(id));
   CrateBuffer out;
-  const std::int32_t status =
-      assay_text_decode(state_->handle.get(), unsigned_ids.data(), unsigned_ids.size(),
-                        skip_special ? 1 : 0, out.out());
+  const std::int32_t status = assay_text_decode(
+      handle.get(), unsigned_ids.data(), unsigned_ids.size(), skip_special ? 1 : 0, out.out());
   if (status != ASSAY_TEXT_OK) return failure_of(status, out, "the tokens cannot be decoded: ");
   return std::string(out.text());
 }
-
-std::optional<std::int32_t> Tokenizer::bos() const { return state_->bos.id; }
-std::optional<std::int32_t> Tokenizer::eos() const { return state_->eos.id; }
-const std::string& Tokenizer::bos_text() const { return state_->bos.text; }
-const std::string& Tokenizer::eos_text() const { return state_->eos.text; }
-const std::vector<std::int32_t>& Tokenizer::end_tokens() const { return state_->end_tokens; }
-std::uint64_t Tokenizer::vocabulary() const { return assay_text_vocabulary(state_->handle.get()); }
-const std::string& Tokenizer::fingerprint() const { return state_->fingerprint; }
 
 }  // namespace assay::host

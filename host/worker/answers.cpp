@@ -435,14 +435,20 @@ Result<ModelInfo> load_here(const Instance& backend, const assay_job& job) {
                    info.bits_per_weight, info.bos,         info.eos};
 }
 
-Result<Tokenizer> tokenizer_of(const Instance& /*backend*/, const ModelInfo& /*info*/,
+Result<Tokenizer> tokenizer_of(const Instance& backend, const ModelInfo& info,
                                const std::filesystem::path& model_dir) {
-  return Tokenizer::open(model_dir);
+  if (backend.extension<assay_backend_tokenizer_v1>(ASSAY_BACKEND_TOKENIZER_1) == nullptr) {
+    return Tokenizer::open(model_dir);
+  }
+  return Tokenizer::open(backend, info.bos, info.eos);
 }
 
-Result<ChatTemplate> chat_template_of(const Instance& /*backend*/,
+Result<ChatTemplate> chat_template_of(const Instance& backend,
                                       const std::filesystem::path& model_dir) {
-  return ChatTemplate::open(model_dir);
+  if (backend.extension<assay_backend_template_v1>(ASSAY_BACKEND_TEMPLATE_1) == nullptr) {
+    return ChatTemplate::open(model_dir);
+  }
+  return ChatTemplate::open(backend);
 }
 
 Result<void> score_here(const Instance& backend, std::span<const ScoreRequest> requests,

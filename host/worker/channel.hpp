@@ -28,9 +28,10 @@ struct WorkerEnd {
   int memory = -1;
 };
 
-/// Back-pressure: send() waits while the ring is full, until the other end receives. A message may
-/// be larger than the ring; up to kMaxInPlace bytes arrive in one piece without a copy, larger ones
-/// are gathered.
+/// Back-pressure: send() waits while the ring is full, until the other end receives: two ends that
+/// send much and do not receive meanwhile wait for each other. A message may be larger than the
+/// ring; up to kMaxInPlace bytes arrive in one piece without a copy, aligned for numbers where they
+/// came through the ring; larger ones are gathered.
 ///
 /// Threads  send [any-thread]; receive one thread
 /// Owns     its socket and its mapping
@@ -44,7 +45,10 @@ class Channel {
   ///
   /// Fails    ASSAY_UNAVAILABLE no memory, no descriptors
   static Result<std::unique_ptr<Channel>> create(WorkerEnd& worker);
-  /// The worker's end, from inherited descriptors. Refuses memory that is not sealed.
+  /// The worker's end, from inherited descriptors, which it takes in any case. Refuses memory that
+  /// is not sealed.
+  ///
+  /// Fails    ASSAY_INVALID_ARGUMENT they are no line
   static Result<std::unique_ptr<Channel>> adopt(WorkerEnd end);
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
@@ -52,14 +56,17 @@ class Channel {
 
   /// Sends `head` followed by `body` as one message.
   ///
-  /// Fails    ASSAY_ABORTED the other end is gone; ASSAY_RESOURCE_EXHAUSTED beyond kMaxMessage
+  /// Fails    ASSAY_ABORTED the other end is gone; ASSAY_RESOURCE_EXHAUSTED beyond kMaxMessage;
+  ///          ASSAY_INTERNAL it broke the rules of the line
   Result<void> send(std::uint32_t type, std::uint64_t call, std::string_view head,
                     std::string_view body = {});
 
   /// The next message, or nothing when none came in time.
   ///
-  /// Fails    ASSAY_ABORTED the other end is gone; ASSAY_INTERNAL it broke the rules of the line
-  ///          (a place outside the ring, a message beyond kMaxMessage): never use it again
+  /// Fails    ASSAY_ABORTED the other end is gone, and all it sent was received; ASSAY_INTERNAL it
+  ///          broke the rules of the line (a size that is not that of the bytes, a message beyond
+  ///          kMaxMessage or within another); ASSAY_RESOURCE_EXHAUSTED no memory for its message.
+  ///          The line is over then: this is the answer from now on
   Result<std::optional<Message>> receive(std::chrono::milliseconds timeout);
 
   /// Set by the host, read by the worker: wind up.

@@ -52,7 +52,7 @@ class Collector {
     text_table_.text = [](void* ctx, std::uint64_t id, assay_str piece,
                           std::uint64_t n_tokens) noexcept -> std::int32_t {
       const std::string_view text =
-          piece.len > 0 ? std::string_view(piece.ptr, piece.len) : std::string_view();
+          piece.ptr != nullptr ? std::string_view(piece.ptr, piece.len) : std::string_view();
       return self(ctx).with(id,
                             [&](State& state) { return self(ctx).text(state, text, n_tokens); });
     };

@@ -24,8 +24,23 @@ class InProcess final : public Session {
     return info;
   }
 
-  Result<Tokenizer> tokenizer() override { return tokenizer_of(instance_, info_, model_dir_); }
-  Result<ChatTemplate> chat_template() override { return chat_template_of(instance_, model_dir_); }
+  Result<const Tokenizer*> tokenizer() override {
+    if (!tokenizer_) {
+      auto opened = tokenizer_of(instance_, info_, model_dir_);
+      if (!opened) return std::move(opened).error();
+      tokenizer_ = std::move(*opened);
+    }
+    return &*tokenizer_;
+  }
+
+  Result<const ChatTemplate*> chat_template() override {
+    if (!chat_template_) {
+      auto opened = chat_template_of(instance_, model_dir_);
+      if (!opened) return std::move(opened).error();
+      chat_template_ = std::move(*opened);
+    }
+    return &*chat_template_;
+  }
 
   Result<std::vector<DeviceMemory>> memory() override { return memory_of(instance_, device_); }
   Result<void> reset_memory_peaks() override { return host::reset_memory_peaks(instance_); }
@@ -39,12 +54,9 @@ class InProcess final : public Session {
     if (Remote* remote = instance_.remote()) {
       return generate_there(worker_of(*remote), instance_.component(), requests, decoding, sink);
     }
-    if (!tokenizer_) {
-      auto opened = tokenizer();
-      if (!opened) return std::move(opened).error();
-      tokenizer_ = std::move(*opened);
-    }
-    return generate_here(instance_, requests, decoding, *tokenizer_, sink);
+    auto decoder = tokenizer();
+    if (!decoder) return std::move(decoder).error();
+    return generate_here(instance_, requests, decoding, **decoder, sink);
   }
 
   Result<void> score_texts(std::span<const TextScoreRequest> requests,
@@ -66,7 +78,8 @@ class InProcess final : public Session {
   std::string model_dir_;
   assay_device device_;
   ModelInfo info_;
-  std::optional<Tokenizer> tokenizer_;  // of answers; made when first needed
+  std::optional<Tokenizer> tokenizer_;  // these two: made when first asked for
+  std::optional<ChatTemplate> chat_template_;
 };
 
 Result<void> check_budget(const ModelSpec& model, const Lease& lease) {
@@ -88,10 +101,9 @@ Result<std::unique_ptr<Session>> open_in_process(const ModelSpec& model, std::ui
                                                  const std::atomic<bool>& cancelled) {
   const Component& component = *model.backend.component;
   const auto* api = static_cast<const assay_backend_v1*>(component.constants->api);
-  if (api->run == nullptr || job_of(component, "", 0).want == 0) {
+  if ((api->run == nullptr && !is_text_only(component)) || job_of(component, "", 0).want == 0) {
     return Failure{ASSAY_UNIMPLEMENTED, std::string(component.id()) +
-                                            " neither scores nor generates tokens; use another "
-                                            "backend"};
+                                            " neither scores nor generates; use another backend"};
   }
   Lease lease;
   lease.node = "model." + model.name;

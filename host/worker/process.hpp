@@ -22,7 +22,7 @@ struct ProcessSpec {
   std::filesystem::path executable;  ///< assay itself
   std::string node;                  ///< "model.int4": prefix of its log lines
   std::uint32_t threads = 1;         ///< budget, in the environment before exec
-  assay_device device{1, 0};         ///< a CUDA device: the only one it sees
+  assay_device device{1, 0};         ///< a CUDA device: the only one it sees, there number 0
 };
 
 /// How a process ended.
@@ -58,7 +58,7 @@ class Process {
   std::uint32_t n_threads() const;
 
   /// Waits for it to end by itself within `grace`, else SIGTERM, again `grace`, else SIGKILL; then
-  /// kills its whole group. The second call gives the same answer.
+  /// kills its whole group. The second call gives the same answer. last_lines() is complete then.
   Ending end(std::chrono::milliseconds grace);
 
   /// What it wrote to standard output and error last, at most kLastLines.

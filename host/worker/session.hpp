@@ -107,10 +107,12 @@ class Session {
 
   virtual Result<ModelInfo> load(std::uint64_t max_tokens) = 0;  ///< 0: not known
 
-  /// After load: the backend's own where it brings one, else the model directory's. The session
-  /// outlives them. A backend of texts alone has no tokenizer.
-  virtual Result<Tokenizer> tokenizer() = 0;
-  virtual Result<ChatTemplate> chat_template() = 0;
+  /// The backend's own where it brings one, which is there after load, else the model directory's.
+  /// A backend of texts alone has no tokenizer.
+  ///
+  /// Owns     the session
+  virtual Result<const Tokenizer*> tokenizer() = 0;
+  virtual Result<const ChatTemplate*> chat_template() = 0;
 
   /// What the backend says it keeps; empty where it does not say. After load, between the calls
   /// below.

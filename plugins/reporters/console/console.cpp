@@ -251,6 +251,19 @@ void write_primary(Page& page, const TaskView& view) {
   page.table(table);
 }
 
+/// Says of which variants among these figures the host did not tokenize.
+void write_tokenization(Page& page, const std::vector<const json*>& figures) {
+  std::string names;
+  for (const json& variant : list_of(page.run, "variants")) {
+    const std::string name = raw_text(variant, "name");
+    const bool is_shown = std::ranges::any_of(
+        figures, [&](const json* figure) { return raw_text(*figure, "variant") == name; });
+    if (!is_shown || raw_text(variant, "tokenization") != "not controlled") continue;
+    names += (names.empty() ? "" : ", ") + name_of(variant, "name");
+  }
+  if (!names.empty()) page.line("tokenization not controlled: " + names);
+}
+
 std::vector<std::string> distinct(const std::vector<const json*>& records, const char* key) {
   std::vector<std::string> values;
   for (const json* record : records) {
@@ -332,6 +345,7 @@ void write_task(Page& page, const json& task) {
     return;
   }
   write_primary(page, view);
+  write_tokenization(page, view.records);
   for (const json& key : list_of(task, "group_by")) {
     if (key.is_string()) write_groups(page, view, key.get<std::string>());
   }
@@ -340,7 +354,9 @@ void write_task(Page& page, const json& task) {
 
 void write_quality(Page& page) {
   Table table{{{"variant", Align::kLeft}, {"score"}, {"", Align::kLeft}}, {}};
+  std::vector<const json*> scores;
   for (const json& entry : list_of(page.run, "quality")) {
+    scores.push_back(&entry);
     table.rows.push_back({{name_of(entry, "variant"), Tone::kStrong},
                           {percent(number_of(entry, "score"))},
                           {fit(text_of(entry, "reason"), kLineWidth / 2), Tone::kFaint}});
@@ -348,6 +364,7 @@ void write_quality(Page& page) {
   if (table.rows.empty()) return;
   page.heading("Quality score: mean share retained of the tasks where more is better");
   page.table(table);
+  write_tokenization(page, scores);
 }
 
 void write_gate(Page& page) {
@@ -382,7 +399,8 @@ std::vector<Note> item_notes(const json& run) {
       {"truncated", "with the prompt cut on the left to fit the model's context"},
       {"failed", "that failed"},
       {"empty", "with nothing to score"},
-      {"boundary_differs", "whose prompt is tokenized otherwise when the answer follows"}};
+      {"boundary_differs", "whose prompt is tokenized otherwise when the answer follows"},
+      {"straddles", "whose answer is scored with the end of its prompt"}};
   std::vector<Note> notes;
   for (const json& count : list_of(run, "counts")) {
     for (const auto& [key, meaning] : kCounts) {
@@ -448,12 +466,22 @@ std::vector<std::string> simulation_notes(const json& run) {
       "MiB are what the form would take"};
 }
 
+/// What the document says of single variants.
+std::vector<std::string> variant_notes(const json& run) {
+  std::vector<std::string> notes;
+  for (const json& variant : list_of(run, "variants")) {
+    const std::string note = text_of(variant, "note");
+    if (!note.empty()) notes.push_back(text_of(variant, "name") + ": " + note);
+  }
+  return notes;
+}
+
 void write_notes(Page& page) {
   std::vector<std::string> notes;
   const std::size_t n_variants = list_of(page.run, "variants").size();
   for (const Note& note : item_notes(page.run)) notes.push_back(sentence_of(note, n_variants));
-  for (const auto& more :
-       {gap_notes(page.run), failure_notes(page.run), simulation_notes(page.run)}) {
+  for (const auto& more : {gap_notes(page.run), failure_notes(page.run), variant_notes(page.run),
+                           simulation_notes(page.run)}) {
     notes.insert(notes.end(), more.begin(), more.end());
   }
   if (notes.empty()) return;

@@ -287,6 +287,20 @@ void write_metric(std::string& page, const json& run, const json& task, const st
   }
 }
 
+/// Says of which variants among these figures the host did not tokenize.
+std::string tokenization_of(const json& run, const json& figures, const std::string& task) {
+  std::string names;
+  for (const json& variant : list_of(run, "variants")) {
+    const std::string name = raw_text(variant, "name");
+    const bool is_shown = std::ranges::any_of(figures, [&](const json& figure) {
+      return raw_text(figure, "variant") == name && raw_text(figure, "task") == task;
+    });
+    if (!is_shown || raw_text(variant, "tokenization") != "not controlled") continue;
+    names += (names.empty() ? "" : ", ") + text_of(variant, "name");
+  }
+  return names.empty() ? "" : "\nTokenization not controlled: " + names + ".\n";
+}
+
 void write_task(std::string& page, const json& run, const json& task) {
   page += "\n## Task " + text_of(task, "name") + "\n\n";
   page += "Protocol " + text_of(task, "protocol") + ", dataset " + text_of(task, "dataset") + ", " +
@@ -298,7 +312,7 @@ void write_task(std::string& page, const json& run, const json& task) {
     }
     if (!settings->empty()) page.back() = '.';
   }
-  page += "\n";
+  page += "\n" + tokenization_of(run, list_of(run, "records"), raw_text(task, "name"));
   const std::vector<std::string> metrics = metrics_of(run, task);
   if (metrics.empty()) page += "\nNothing was measured on this task.\n";
   for (const std::string& metric : metrics) write_metric(page, run, task, metric);
@@ -315,6 +329,7 @@ void write_quality(std::string& page, const json& run) {
     add_row(page, {text_of(entry, "variant"), percent(number_of(entry, "score"), "%.1f %%"),
                    text_of(entry, "reason")});
   }
+  page += tokenization_of(run, quality, "");
 }
 
 void write_counts(std::string& page, const json& run) {
@@ -362,6 +377,10 @@ std::string gap_notes(const json& run) {
 
 void write_notes(std::string& page, const json& run) {
   std::string notes = gap_notes(run);
+  for (const json& variant : list_of(run, "variants")) {
+    const std::string note = text_of(variant, "note");
+    if (!note.empty()) notes += "- " + text_of(variant, "name") + ": " + note + ".\n";
+  }
   for (const json& failure : list_of(run, "failures")) {
     notes += "- Failed: " + place_of(failure) + text_of(failure, "text") + "\n";
   }

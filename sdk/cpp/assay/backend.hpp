@@ -25,9 +25,23 @@ inline namespace v1 {
 ///   void quantize(const assay_job&);
 ///   static void estimate(Context, const assay_job&, assay_resources& need);
 ///   Memory memory(std::uint64_t nth);        void reset_memory_peaks();
+/// A tokenizer and a chat template of its own: tokenizer.hpp, template.hpp. Texts instead of
+/// tokens: text_backend.hpp.
 struct Backend {};
 
+struct TextRequest;
+class TextResults;
+
 namespace detail {
+
+template <class T>
+concept ScoresTexts = requires(T& backend, const TextRequest& request, TextResults& results) {
+  backend.score_text(request, results);
+};
+template <class T>
+concept GeneratesTexts = requires(T& backend, const TextRequest& request, TextResults& results) {
+  backend.generate_text(request, results);
+};
 
 template <class T>
 concept RunsBatches = requires(T& backend, const Batch& batch, Sink& sink) {
@@ -156,12 +170,15 @@ struct BackendEntry {
   static_assert(
       requires(T & t, const assay_job& job, assay_model_info& info) { t.load(job, info); },
       "a backend needs: void load(const assay_job&, assay_model_info&)");
-  static_assert(!has_cap(ASSAY_CAP_SCORE) || RunsBatches<T> || ScoresRequests<T>,
+  static_assert(!has_cap(ASSAY_CAP_SCORE) || RunsBatches<T> || ScoresRequests<T> || ScoresTexts<T>,
                 "ASSAY_CAP_SCORE needs: void score(const assay::Request&, assay::Results), or void "
-                "run(const assay::Batch&, assay::Sink&)");
-  static_assert(!has_cap(ASSAY_CAP_GENERATE) || RunsBatches<T> || GeneratesOnRequest<T>,
+                "run(const assay::Batch&, assay::Sink&), or void score_text(const "
+                "assay::TextRequest&, assay::TextResults&)");
+  static_assert(!has_cap(ASSAY_CAP_GENERATE) || RunsBatches<T> || GeneratesOnRequest<T> ||
+                    GeneratesTexts<T>,
                 "ASSAY_CAP_GENERATE needs: void generate(const assay::Request&, assay::Results), "
-                "or void run(const assay::Batch&, assay::Sink&)");
+                "or void run(const assay::Batch&, assay::Sink&), or void generate_text(const "
+                "assay::TextRequest&, assay::TextResults&)");
   static_assert(has_cap(ASSAY_CAP_QUANTIZE) == Quantizes<T>,
                 "ASSAY_CAP_QUANTIZE and void quantize(const assay_job&) go together");
 

@@ -1,5 +1,5 @@
-// assay.backend.memory/1 for authors: a backend tells what it keeps in memory. What the process
-// as a whole takes is the host's to see.
+// Authors' side of assay.backend.memory/1: a backend tells what it keeps in memory. What the
+// process as a whole takes is the host's to see.
 #pragma once
 
 #include <assay/abi.h>

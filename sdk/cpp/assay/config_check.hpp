@@ -1,5 +1,5 @@
-// assay.config.check/1 for authors: a component says what is wrong with options that are valid one
-// by one. Types and ranges belong into the declaration of an option.
+// Authors' side of assay.config.check/1: a component says what is wrong with options that are valid
+// one by one. Types and ranges belong into the declaration of an option.
 #pragma once
 
 #include <assay/abi.h>

@@ -1,5 +1,5 @@
-// assay.dataset.rows/1 for authors: a dataset names its splits and, if it can, goes to single rows.
-// Which rows are wanted is the host's business.
+// Authors' side of assay.dataset.rows/1: a dataset names its splits and, if it can, goes to single
+// rows. Which rows are wanted is the host's business.
 #pragma once
 
 #include <assay/abi.h>

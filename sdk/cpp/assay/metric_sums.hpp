@@ -1,5 +1,5 @@
-// assay.metric.sums/1 for authors: totals as a function of sums over items, so that the host finds
-// standard errors without running the metric again. What is summed comes from score().
+// Authors' side of assay.metric.sums/1: totals as a function of sums over items, so that the host
+// finds standard errors without running the metric again. What is summed comes from score().
 #pragma once
 
 #include <assay/abi.h>

@@ -13,6 +13,9 @@
 #include <assay/metric_sums.hpp>
 #include <assay/namespace.hpp>
 #include <assay/reporter.hpp>
+#include <assay/template.hpp>
+#include <assay/text_backend.hpp>
+#include <assay/tokenizer.hpp>
 #include <cstdint>
 #include <type_traits>
 
@@ -77,9 +80,12 @@ constexpr auto data_or_null(const Pointers& pointers) {
 
 // The extensions of the ABI, one line for each: it is listed where the component has its members.
 template <class T>
-using BackendExtensions = Extensions<T,                    //
-                                     ConfigCheckEntry<T>,  //
-                                     BackendMemoryEntry<T>>;
+using BackendExtensions = Extensions<T,                         //
+                                     ConfigCheckEntry<T>,       //
+                                     BackendMemoryEntry<T>,     //
+                                     BackendTokenizerEntry<T>,  //
+                                     BackendTemplateEntry<T>,   //
+                                     BackendTextEntry<T>>;
 template <class T>
 using DatasetExtensions = Extensions<T,                    //
                                      ConfigCheckEntry<T>,  //

@@ -18,4 +18,7 @@
 #include <assay/plugin.hpp>
 #include <assay/reporter.hpp>
 #include <assay/split.hpp>
+#include <assay/template.hpp>
 #include <assay/text.hpp>
+#include <assay/text_backend.hpp>
+#include <assay/tokenizer.hpp>

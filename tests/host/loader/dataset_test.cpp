@@ -135,9 +135,9 @@ TEST(DatasetReader, TakesTheRowsOfIndices) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ASSAY_NOT_FOUND);
   EXPECT_EQ(refused.error().text, "fake/ext-rows: there is no row 10 among 10 (rows)");
-  const Dataset counted("fake/count", Json::object());
+  const Dataset counted("fake/rows", Json::object());
   EXPECT_EQ(DatasetReader::take(counted.instance(), "", beyond).error().text,
-            "fake/count: its rows can only be read one after the other");
+            "fake/rows: its rows can only be read one after the other");
 }
 
 TEST(SplitsOf, AreThoseThatTheDatasetNames) {
@@ -152,7 +152,7 @@ TEST(SplitsOf, AreThoseThatTheDatasetNames) {
 }
 
 TEST(SplitsOf, IsNothingWhereTheDatasetNamesNone) {
-  const Dataset counted("fake/count", Json::object());
+  const Dataset counted("fake/rows", Json::object());
   const auto splits = splits_of(counted.instance());
   ASSERT_TRUE(splits);
   EXPECT_FALSE(*splits);

@@ -350,10 +350,6 @@ TEST_F(ReadManifest, SaysWhichKeysATableLacksAtItsHeader) {
   2 | [model.a]
     | ^^^^^^^^^
 help: backend: the id of a backend, such as "assay/torch"
-run.toml:2:1: model.a lacks "path"
-  2 | [model.a]
-    | ^^^^^^^^^
-help: path: the model's directory
 run.toml:3:1: dataset.d lacks "use"
   3 | [dataset.d]
     | ^^^^^^^^^^^

@@ -240,9 +240,8 @@ PreparedItem item_with(std::vector<Span> spans) {
 TEST(RequestsOf, KeepsTheLastTokensOfALongContextAndOneMoreToPredict) {
   // Source: the harness keeps max_length + 1 tokens and does not feed the last (513 and 512 there).
   PreparedItem item = item_with({{{0, 1, 2, 3, 4, 5, 6, 7}, 6}});
-  const auto requests = requests_of(item, Protocol::kMultipleChoice, 4, 10);
+  const auto requests = requests_of(item, Protocol::kMultipleChoice, 4);
   ASSERT_EQ(requests.size(), 1u);
-  EXPECT_EQ(requests[0].id, 10u);
   EXPECT_THAT(requests[0].tokens, ElementsAre(3, 4, 5, 6, 7));
   EXPECT_EQ(requests[0].first, 3u);
   EXPECT_EQ(item.row.at("truncated_tokens"), 3);
@@ -250,7 +249,7 @@ TEST(RequestsOf, KeepsTheLastTokensOfALongContextAndOneMoreToPredict) {
 
 TEST(RequestsOf, ContinuationLongerThanTheContextIsRefused) {
   PreparedItem item = item_with({{{0, 1, 2, 3, 4, 5, 6, 7}, 1}});
-  EXPECT_TRUE(requests_of(item, Protocol::kMultipleChoice, 4, 0).empty());
+  EXPECT_TRUE(requests_of(item, Protocol::kMultipleChoice, 4).empty());
   EXPECT_EQ(item.status, "too_long");
 }
 

@@ -118,13 +118,61 @@ TEST(RowHead, ARecordWithoutItsCategoryIsInAGroupOfItsOwn) {
   EXPECT_EQ(item.row.at("groups"), Json({{"kind", "(missing)"}, {"year", "2024"}}));
 }
 
+std::vector<PreparedItem> texts_of(const TaskSpec& task, Json record) {
+  std::vector<PreparedItem> items;
+  const auto done = prepare_texts(task, records_of({record}), records_of({record}),
+                                  [&](PreparedItem item) -> Result<void> {
+                                    items.push_back(prepared_from_bytes(to_bytes(item)));
+                                    return {};
+                                  });
+  EXPECT_TRUE(done) << done.error().text;
+  return items;
+}
+
+TEST(PrepareTexts, PromptsAreTheSameTextsAndNothingIsCountedInTokens) {
+  for (const Protocol protocol : {Protocol::kContinuation, Protocol::kGenerate}) {
+    const TaskSpec task = asking(protocol);
+    const Json record{{"q", "sum b a"}, {"a", "116"}};
+    const PreparedItem text = texts_of(task, record).at(0);
+    EXPECT_EQ(text.row.at("prompt_sha256"), only(task, record).row.at("prompt_sha256"));
+    EXPECT_EQ(text.row.at("target"), "116");
+    EXPECT_EQ(text.row.at("prompt_tokens"), nullptr);
+    EXPECT_TRUE(text.spans.empty());
+    ASSERT_EQ(text.texts.size(), 1u);
+    EXPECT_EQ(text.texts[0].prompt.prompt, "Q: sum b a\nA:");
+    EXPECT_EQ(text.texts[0].continuation, protocol == Protocol::kGenerate ? "" : " 116");
+  }
+}
+
+TEST(PrepareTexts, SpaceAtTheEndOfAPromptBelongsToWhatFollows) {
+  TaskSpec task = asking(Protocol::kContinuation);
+  task.prompt.prompts = {"{{ q }}: \n"};
+  task.prompt.delimiter = "";
+  const PreparedItem item = texts_of(task, {{"q", "x"}, {"a", "1"}}).at(0);
+  EXPECT_EQ(item.texts[0].prompt.prompt, "x:");
+  EXPECT_EQ(item.texts[0].continuation, " \n1");
+}
+
+TEST(PrepareTexts, AChatStaysTurns) {
+  TaskSpec task = asking(Protocol::kGenerate);
+  task.prompt.is_chat = true;
+  task.prompt.description = "Be short.";
+  const PreparedItem item = texts_of(task, {{"q", "x"}, {"a", "1"}}).at(0);
+  const auto& turns = item.texts[0].prompt.messages;
+  ASSERT_EQ(turns.size(), 2u);
+  EXPECT_EQ(turns[0].role + ": " + turns[0].text, "system: Be short.");
+  EXPECT_EQ(turns[1].role + ": " + turns[1].text, "user: Q: x\nA:");
+  const auto request = text_generate_request_of(item, task);
+  PreparedItem tokens = only(asking(Protocol::kGenerate), {{"q", "x"}, {"a", "1"}});
+  EXPECT_EQ(request->seed, generate_request_of(tokens, task, 0)->seed);
+}
+
 TEST(GenerateRequest, CutsThePromptToWhatTheContextLeaves) {
   const TaskSpec task = asking(Protocol::kGenerate);
   PreparedItem item = only(task, {{"q", std::string(200, 'x')}, {"a", "y"}});
   const auto prompt = item.spans[0].tokens;
-  const auto request = generate_request_of(item, task, 40, 9);
+  const auto request = generate_request_of(item, task, 40);
   ASSERT_TRUE(request);
-  EXPECT_EQ(request->id, 9u);
   EXPECT_EQ(request->tokens, std::vector<std::int32_t>(prompt.end() - 24, prompt.end()));
   EXPECT_EQ(item.row.at("truncated_tokens"), prompt.size() - 24);
 }
@@ -132,7 +180,7 @@ TEST(GenerateRequest, CutsThePromptToWhatTheContextLeaves) {
 TEST(GenerateRequest, WhereNothingFitsTheItemSaysSo) {
   const TaskSpec task = asking(Protocol::kGenerate);
   PreparedItem item = only(task, {{"q", "x"}, {"a", "y"}});
-  EXPECT_FALSE(generate_request_of(item, task, 16, 0));
+  EXPECT_FALSE(generate_request_of(item, task, 16));
   EXPECT_EQ(item.status, "too_long");
 }
 
@@ -140,7 +188,7 @@ TEST(GenerateRequest, SeedsFollowTheRecordAndTheTaskAndNotTheOrder) {
   TaskSpec task = asking(Protocol::kGenerate);
   const Json a{{"q", "x"}, {"a", "1"}}, b{{"q", "y"}, {"a", "2"}};
   auto forth = prepare_all(task, {a, b}), back = prepare_all(task, {b, a});
-  const auto seed = [&](PreparedItem& item) { return generate_request_of(item, task, 0, 0)->seed; };
+  const auto seed = [&](PreparedItem& item) { return generate_request_of(item, task, 0)->seed; };
   EXPECT_EQ(seed((*forth)[0]), seed((*back)[1]));
   EXPECT_NE(seed((*forth)[0]), seed((*forth)[1]));
   const std::uint64_t before = seed((*forth)[0]);

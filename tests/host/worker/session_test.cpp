@@ -226,5 +226,102 @@ TEST_F(SessionTest, HasNoMemoryToTellOfABackendThatDoesNotKnow) {
   EXPECT_TRUE(session_->reset_memory_peaks());
 }
 
+class TextSession : public SessionTest {
+ protected:
+  void SetUp() override { decoding_ = {.max_new = 32, .stop = {"next"}}; }
+
+  void open_endpoint(const Json& options) {
+    ModelSpec model;
+    model.name = "m";
+    model.backend.component = registry().find("fake/endpoint", ASSAY_BACKEND);
+    ASSERT_NE(model.backend.component, nullptr);
+    model.backend.options = {
+        {"rule", "sum"}, {"counts", true}, {"straddles", false}, {"off_by", 0}, {"fault", "none"}};
+    model.backend.options.update(options);
+    auto opened = open_in_process(model, 1, cancelled_);
+    ASSERT_TRUE(opened) << opened.error().text;
+    session_ = std::move(*opened);
+    ASSERT_TRUE(session_->load(0));
+  }
+
+  Result<Generation> answer(const TextPrompt& prompt) {
+    std::optional<Result<Generation>> said;
+    const std::vector<TextGenerateRequest> requests{{7, prompt, 1}};
+    const auto ran = session_->generate_texts(requests, decoding_,
+                                              [&](std::uint64_t id, Result<Generation> answer) {
+                                                EXPECT_EQ(id, 7u);
+                                                said.emplace(std::move(answer));
+                                              });
+    EXPECT_TRUE(ran) << ran.error().text;
+    return *said;
+  }
+
+  Result<Score> score(const std::string& continuation) {
+    std::optional<Result<Score>> scored;
+    const std::vector<TextScoreRequest> requests{{7, {{}, "1 + 2"}, continuation}};
+    const auto ran = session_->score_texts(
+        requests, [&](std::uint64_t, Result<Score> score) { scored.emplace(std::move(score)); });
+    EXPECT_TRUE(ran) << ran.error().text;
+    return *scored;
+  }
+};
+
+TEST_F(TextSession, AStopTextEndsAnAnswerWhereverPiecesBegin) {
+  open_endpoint(Json::object());
+  const auto said = answer({{}, "1 + 2"});
+  ASSERT_TRUE(said) << said.error().text;
+  EXPECT_EQ(said->text, " 3.\nWhat comes ");
+  EXPECT_EQ(said->finish, Finish::kStop);
+  EXPECT_EQ(said->n_tokens, 4u);
+  EXPECT_TRUE(said->tokens.empty());
+  ASSERT_TRUE(said->first_token_seconds);
+  EXPECT_LE(*said->first_token_seconds, 0.25);
+  decoding_.stop = {".\nW"};
+  EXPECT_EQ(answer({{}, "1 + 2"})->text, " 3");
+  decoding_.stop = {};
+  EXPECT_EQ(answer({{}, "1 + 2"})->finish, Finish::kEnd);
+}
+
+TEST_F(TextSession, AChatReachesItTurnByTurn) {
+  open_endpoint(Json::object());
+  decoding_.stop = {"."};
+  EXPECT_EQ(answer({{{"system", "Add 5."}, {"user", "40 + 2"}}, ""})->text, " 42");
+}
+
+TEST_F(TextSession, TokensAreCountedOnlyWhereTheyAreTold) {
+  open_endpoint({{"counts", false}});
+  EXPECT_EQ(answer({{}, "1 + 2"})->n_tokens, std::nullopt);
+}
+
+TEST_F(TextSession, PiecesOfAContinuationCoverItWhole) {
+  open_endpoint(Json::object());
+  const auto whole = score(" 3");
+  ASSERT_TRUE(whole) << whole.error().text;
+  EXPECT_THAT(whole->logprobs, ElementsAre(-0.25F, -0.25F));
+  EXPECT_FALSE(whole->straddles);
+  open_endpoint({{"straddles", true}});
+  EXPECT_TRUE(score(" 3")->straddles);
+}
+
+TEST_F(TextSession, FaultsAreTold) {
+  for (const auto& [fault, sentence] :
+       {std::pair{"bytes_left", "fake/endpoint finished with scores for 3 of 4 bytes"},
+        std::pair{"bytes_beyond", "gave scores for other bytes than were asked for"},
+        std::pair{"gap", "gave scores for other bytes than were asked for"}}) {
+    open_endpoint({{"fault", fault}});
+    const auto scored = score(" 345");
+    ASSERT_FALSE(scored) << fault;
+    EXPECT_THAT(scored.error().text, HasSubstr(sentence));
+  }
+  for (const auto& [fault, sentence] :
+       {std::pair{"not_utf8", "fake/endpoint gave an answer that is not UTF-8"},
+        std::pair{"too_many", "fake/endpoint gave more than the 32 tokens asked for"}}) {
+    open_endpoint({{"fault", fault}});
+    const auto said = answer({{}, "1 + 2"});
+    ASSERT_FALSE(said) << fault;
+    EXPECT_THAT(said.error().text, HasSubstr(sentence));
+  }
+}
+
 }  // namespace
 }  // namespace assay::host

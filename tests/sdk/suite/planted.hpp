@@ -1,0 +1,42 @@
+// Runs one test of the suite on a component in memory. Which component, and what its fault is, is
+// in the tests.
+#pragma once
+
+#include <gmock/gmock.h>
+
+#include <assay/suite/suite.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+namespace assay::suite {
+
+inline Outcome outcome_of(const char* test, const assay_component& component,
+                          check::Options options = {}) {
+  std::string name = (std::filesystem::temp_directory_path() / "assay-suite-XXXXXX").string();
+  const assay_component* components[] = {&component};
+  const assay_plugin plugin{sizeof plugin,   ASSAY_ABI_MAJOR,
+                            ASSAY_ABI_MINOR, "acme/planted",
+                            "1.0.0",         "Acme",
+                            "Apache-2.0",    "",
+                            components,      1};
+  Settings settings;
+  settings.plugin = &plugin;
+  settings.options = std::move(options);
+  settings.folder = mkdtemp(name.data());
+  check::LocalSubject subject(component);
+  const Test* found = find_test(test);
+  EXPECT_NE(found, nullptr) << test << " is no test of the suite";
+  Outcome outcome;
+  if (found != nullptr) outcome = run_test(*found, subject, settings);
+  std::filesystem::remove_all(settings.folder);
+  return outcome;
+}
+
+inline std::string shown(const Outcome& outcome) {
+  std::string text;
+  for (const std::string& finding : outcome.findings) text += finding + "\n";
+  return text;
+}
+
+}  // namespace assay::suite

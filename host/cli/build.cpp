@@ -21,15 +21,20 @@ Isolation& workers() {
 
 }  // namespace
 
+ScanSettings scan_settings() {
+  ScanSettings settings;
+  settings.cache = scan_cache_folder();
+  settings.isolation = &workers();
+  return settings;
+}
+
 std::optional<Registry> find_plugins(const Arguments& arguments) {
   auto lock = read_lock(lock_path());
   if (!lock) {
     log(LogLevel::kError, lock.error().text);
     return std::nullopt;
   }
-  ScanSettings settings;
-  settings.cache = scan_cache_folder();
-  settings.isolation = &workers();
+  ScanSettings settings = scan_settings();
   settings.lock = &*lock;
   return Registry::scan(plugin_search_path(arguments.plugin_dirs), settings);
 }

@@ -9,6 +9,9 @@
 
 namespace assay::host {
 
+/// How this program looks at plugins: in processes of their own, each file once. No lock.
+ScanSettings scan_settings();
+
 /// Every plugin of the search path under the user's plugins.lock. Nothing, and the reason printed,
 /// where that list cannot be read.
 std::optional<Registry> find_plugins(const Arguments& arguments);

@@ -6,6 +6,9 @@
 #include "host/cli/commands.hpp"
 #include "host/cli/new.hpp"
 #include "host/cli/plugins.hpp"
+#include "host/cli/trust.hpp"
+#include "host/loader/lock.hpp"
+#include "host/loader/paths.hpp"
 #include "host/log/log.hpp"
 #include "host/run/run.hpp"
 
@@ -38,13 +41,23 @@ int graph_command(const Arguments& arguments) {
 
 int plugins_list_command(const Arguments& arguments) {
   const auto registry = find_plugins(arguments);
-  return registry ? plugins_list(*registry, std::cout) : kExitUsage;
+  return registry ? plugins_list(*registry, arguments.as_json, std::cout) : kExitUsage;
 }
 
 int plugins_describe_command(const Arguments& arguments) {
   const auto registry = find_plugins(arguments);
   if (!registry) return kExitUsage;
-  return plugins_describe(*registry, arguments.component, std::cout, std::cerr);
+  return plugins_describe(*registry, arguments.component, arguments.as_json, std::cout, std::cerr);
+}
+
+int plugins_trust_command(const Arguments& arguments) {
+  TrustPlaces places;
+  places.lock = lock_path();
+  places.settings = scan_settings();
+  if (const auto data = user_folder("XDG_DATA_HOME", ".local/share"); !data.empty()) {
+    places.store = data / "assay" / "plugins";
+  }
+  return plugins_trust(arguments.trust, places, std::cin, std::cout, std::cerr);
 }
 
 int plugins_new_command(const Arguments& arguments) {

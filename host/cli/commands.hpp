@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "host/cli/conformance.hpp"
+#include "host/cli/trust.hpp"
 
 namespace assay::host {
 
@@ -19,7 +20,9 @@ struct Arguments {
   std::string kind;                  ///< of a new plugin
   std::filesystem::path dir;         ///< of a new plugin; empty: its own name
   ConformanceArguments conformance;  ///< of `plugins check`
+  TrustRequest trust;
   bool as_dot = false;
+  bool as_json = false;
   bool is_verbose = false;
   bool is_quiet = false;
 };
@@ -35,5 +38,6 @@ int plugins_check_command(const Arguments& arguments);
 /// The process of one test of `plugins check`.
 int plugins_check_one_command();
 int plugins_new_command(const Arguments& arguments);
+int plugins_trust_command(const Arguments& arguments);
 
 }  // namespace assay::host

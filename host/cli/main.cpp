@@ -1,4 +1,6 @@
 // assay: the command line. Parses arguments, calls one subcommand, returns its exit code.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <exception>
@@ -11,6 +13,7 @@
 namespace {
 
 using assay::host::Arguments;
+using Command = int (*)(const Arguments&);
 
 constexpr char kExamples[] = R"(Examples:
   assay check study.toml                  find every mistake before anything runs
@@ -20,6 +23,7 @@ constexpr char kExamples[] = R"(Examples:
   assay plugins describe assay/torch      its options, with types, ranges and defaults
   assay plugins check acme-words.so       does it keep the contract
   assay plugins new metric acme/words     a project for a plugin of your own
+  assay plugins trust DIR                 let the plugins of a folder run, file by file
 
 Exit codes: 0 pass, 1 a gate failed, 2 usage or manifest, 3 inconclusive, 4 plugin, data or
 infrastructure, 5 integrity, 70 a bug of assay, 130 interrupted.)";
@@ -74,9 +78,34 @@ void add_conformance(CLI::App& check, assay::host::ConformanceArguments& argumen
       "worker. Exit codes: 0 every must test passed, 1 one failed, 2 usage.");
 }
 
+void add_json(CLI::App& command, Arguments& arguments) {
+  command.add_flag("--json", arguments.as_json, "As JSON");
+}
+
+void add_trust(CLI::App& plugins, Arguments& arguments, Command& command) {
+  assay::host::TrustRequest& request = arguments.trust;
+  CLI::App* trust =
+      plugins.add_subcommand("trust", "Allow the plugins of a folder to run, file by file");
+  trust->add_option("dir", request.folder, "The folder they lie in")->required()->type_name("DIR");
+  trust
+      ->add_option_function<std::string>(
+          "--isolation",
+          [&request](const std::string& value) { request.allows_host = value == "none"; },
+          "worker: in processes of their own; none: also in assay's own")
+      ->check(CLI::IsMember({"worker", "none"}))
+      ->default_str("worker");
+  trust->add_flag("--copy", request.is_copied, "Copy the folder to a store of your own first");
+  trust->add_flag("--yes", request.is_agreed, "Do not ask");
+  trust->footer("Example:\n  assay plugins trust ~/.local/share/assay/plugins/acme");
+  trust->callback([&] {
+    request.is_terminal = isatty(STDIN_FILENO) != 0;
+    command = &assay::host::plugins_trust_command;
+  });
+}
+
 int dispatch(int argc, char** argv) {
   Arguments arguments;
-  int (*command)(const Arguments&) = nullptr;
+  Command command = nullptr;
   CLI::App app{"Measures what quantization cost a language model, and whether it may ship.",
                "assay"};
   app.footer(kExamples);
@@ -111,13 +140,18 @@ int dispatch(int argc, char** argv) {
 
   CLI::App* plugins = app.add_subcommand("plugins", "What is installed and what it offers");
   plugins->require_subcommand(1);
-  plugins->footer("Examples:\n  assay plugins list\n  assay plugins describe assay/torch");
+  plugins->footer(
+      "Examples:\n  assay plugins list\n  assay plugins describe assay/torch\n"
+      "  assay plugins new metric acme/words\n  assay plugins check acme-words.so\n"
+      "  assay plugins trust ~/.local/share/assay/plugins/acme");
   CLI::App* list = plugins->add_subcommand("list", "Every component found, and rejected files");
   add_plugin_dirs(*list, arguments);
+  add_json(*list, arguments);
   list->callback([&] { command = &assay::host::plugins_list_command; });
   CLI::App* describe = plugins->add_subcommand("describe", "Options, columns and outputs");
   describe->add_option("id", arguments.component, "A component, such as assay/torch")->required();
   add_plugin_dirs(*describe, arguments);
+  add_json(*describe, arguments);
   describe->callback([&] { command = &assay::host::plugins_describe_command; });
   CLI::App* conformance = plugins->add_subcommand("check", "Test a plugin against the contract");
   add_conformance(*conformance, arguments.conformance);
@@ -130,6 +164,7 @@ int dispatch(int argc, char** argv) {
       ->type_name("DIR");
   fresh->footer("Example:\n  assay plugins new metric acme/words");
   fresh->callback([&] { command = &assay::host::plugins_new_command; });
+  add_trust(*plugins, arguments, command);
 
   try {
     app.parse(argc, argv);

@@ -10,6 +10,7 @@
 
 #include "host/graph/options.hpp"
 #include "host/loader/instance.hpp"
+#include "host/loader/trust.hpp"
 #include "host/manifest/value.hpp"
 
 namespace assay::host {
@@ -57,6 +58,14 @@ void check_model_path(Building& b, const ModelNode& node, const Component* backe
   }
 }
 
+/// A manifest cannot bring into the host what the host does not trust.
+void check_isolation(Building& b, const ModelNode& node, const ModelSpec& spec) {
+  if (spec.backend.component == nullptr || node.isolation.value != Isolated::kNone) return;
+  const std::string refusal = host_refusal_of(*spec.backend.component);
+  if (refusal.empty()) return;
+  b.error(node.isolation.place, node.backend.value + " " + refusal);
+}
+
 void wire_model(Building& b, const ModelNode& node) {
   ModelSpec spec;
   spec.name = node.name;
@@ -71,6 +80,7 @@ void wire_model(Building& b, const ModelNode& node) {
   spec.isolation = node.isolation.value;
   spec.timeout_seconds = node.timeout_seconds.value;
   spec.is_simulated = find(node.options, "simulate") != nullptr;
+  check_isolation(b, node, spec);
   check_model_path(b, node, spec.backend.component);
   b.graph.models.push_back(std::move(spec));
 }
@@ -265,7 +275,12 @@ std::vector<std::string> KnownColumns::names() const { return names_of(columns);
 
 const Component* find_component(Building& b, const Located<std::string>& use, assay_kind kind) {
   if (!use.given()) return nullptr;
-  if (const Component* component = b.registry.find(use.value, kind)) return component;
+  if (const Component* component = b.registry.find(use.value, kind)) {
+    const std::string refusal = refusal_of(*component);
+    if (refusal.empty()) return component;
+    b.error(use.place, use.value + " " + refusal);
+    return nullptr;
+  }
   const std::string list = "`assay plugins list` shows all components found";
   if (const Component* other = b.registry.find(use.value)) {
     b.error(use.place,

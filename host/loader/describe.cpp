@@ -1,3 +1,5 @@
+#include "host/loader/describe.hpp"
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -5,7 +7,8 @@
 #include <vector>
 
 #include "host/core/utf8.hpp"
-#include "host/loader/registry.hpp"
+#include "host/loader/scan.hpp"
+#include "host/loader/trust.hpp"
 
 namespace assay::host {
 namespace {
@@ -184,6 +187,13 @@ std::string origin_text(const Component& component) {
   add("built with", printable(plugin.built_with));
   add("file", printable(component.plugin->path.string()));
   add("sha256", component.plugin->sha256);
+  add("build id", component.plugin->build_id);
+  if (const std::string refusal = refusal_of(component); !refusal.empty()) {
+    add("trust", printable(refusal));
+  } else if (component.plugin->trust.source != TrustSource::kBundled) {
+    add("trust", std::string(trust_name(component.plugin->trust)));
+  }
+  add("in a worker", printable(component.plugin->worker_only));
   return "\n" + aligned(rows, "");
 }
 
@@ -200,6 +210,26 @@ std::string rejected_text(const std::vector<Rejected>& rejected) {
     text += "  " + printable(file.path.string()) + ": " + printable(file.reason) + '\n';
   }
   return text;
+}
+
+Json text_or_null(const std::string& text) {
+  return text.empty() ? Json(nullptr) : Json(mended_utf8(text));
+}
+
+/// What both documents say of a component.
+Json entry(const Component& component) {
+  const Plugin& plugin = *component.plugin;
+  return {{"id", component.constants->id},
+          {"kind", std::string(to_string(component.constants->kind))},
+          {"version", component.constants->version},
+          {"summary", component.constants->summary},
+          {"trust", std::string(trust_name(plugin.trust))},
+          {"isolation", std::string(isolation_name(component))},
+          {"refusal", text_or_null(refusal_of(component))},
+          {"worker_only", text_or_null(plugin.worker_only)},
+          {"path", mended_utf8(plugin.path.string())},
+          {"sha256", plugin.sha256},
+          {"build_id", text_or_null(plugin.build_id)}};
 }
 
 }  // namespace
@@ -220,13 +250,16 @@ std::string_view to_string(assay_kind kind) {
 }
 
 std::string list_text(const Registry& registry) {
-  std::vector<Cells> rows = {{"id", "kind", "version", "plugin file", "summary"}};
+  std::vector<Cells> rows = {
+      {"id", "kind", "version", "trust", "isolation", "plugin file", "summary"}};
   std::vector<std::filesystem::path> folders;  // of each row but the first
   for (const Component& component : registry.components()) {
     const std::filesystem::path& path = component.plugin->path;
     folders.push_back(path.parent_path());
     rows.push_back({printable(component.id()), std::string(to_string(component.constants->kind)),
-                    printable(component.version()), printable(path.filename().string()),
+                    printable(component.version()),
+                    std::string(trust_name(component.plugin->trust)),
+                    std::string(isolation_name(component)), printable(path.filename().string()),
                     printable(component.constants->summary)});
   }
   std::string text;
@@ -257,6 +290,39 @@ std::string describe_text(const Component& component) {
   if (!who.empty()) text += "        " + who;
   return text + "\n" + options_text(constants) + columns_text(constants) + outputs_text(constants) +
          origin_text(component);
+}
+
+Json list_json(const Registry& registry) {
+  Json folders = Json::array(), components = Json::array(), rejected = Json::array();
+  for (const auto& folder : registry.folders()) folders.push_back(mended_utf8(folder.string()));
+  for (const Component& component : registry.components()) components.push_back(entry(component));
+  for (const Rejected& file : registry.rejected()) {
+    rejected.push_back(
+        {{"path", mended_utf8(file.path.string())}, {"reason", mended_utf8(file.reason)}});
+  }
+  return {{"schema", "assay.plugins/1"},
+          {"folders", std::move(folders)},
+          {"components", std::move(components)},
+          {"rejected", std::move(rejected)}};
+}
+
+Json describe_json(const Component& component) {
+  const assay_plugin& plugin = *component.plugin->constants;
+  Json json = {{"schema", "assay.component/1"}};
+  json.update(component_json(*component.constants));
+  for (const char* list : {"options", "columns", "outputs"}) {
+    for (Json& one : json[list]) one["type"] = type_name(one["type"].get<assay_type>());
+  }
+  json.update(entry(component));
+  json["capabilities"] = capabilities(component.constants->caps);
+  json["plugin"] = {
+      {"id", plugin.id},
+      {"version", plugin.version},
+      {"vendor", plugin.vendor},
+      {"license", plugin.license},
+      {"abi", std::to_string(plugin.abi_major) + "." + std::to_string(plugin.abi_minor)},
+      {"built_with", plugin.built_with}};
+  return json;
 }
 
 }  // namespace assay::host

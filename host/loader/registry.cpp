@@ -63,6 +63,19 @@ std::vector<fs::path> split_path_list(std::string_view list) {
   return folders;
 }
 
+/// A folder and those in it: there a plugin can have its files to itself.
+std::vector<fs::path> with_subfolders(const fs::path& folder) {
+  std::vector<fs::path> folders;
+  std::error_code error;
+  fs::directory_iterator entries(folder, error);
+  for (const fs::directory_iterator end; !error && entries != end; entries.increment(error)) {
+    if (entries->is_directory(error)) folders.push_back(entries->path());
+  }
+  std::sort(folders.begin(), folders.end());
+  folders.insert(folders.begin(), folder);
+  return folders;
+}
+
 fs::path from_root(const fs::path& path) {
   std::error_code error;
   fs::path whole = fs::absolute(path, error);
@@ -196,6 +209,7 @@ std::vector<PluginFolder> plugin_search_path(const std::vector<fs::path>& from_c
   for (const fs::path& folder : from_command_line) {
     folders.push_back({from_root(folder), FolderSource::kCommandLine});
   }
+  std::error_code error;
   std::vector<PluginFolder> others;
   if (const char* list = std::getenv("ASSAY_PLUGIN_PATH")) {
     for (fs::path& folder : split_path_list(list)) {
@@ -203,9 +217,10 @@ std::vector<PluginFolder> plugin_search_path(const std::vector<fs::path>& from_c
     }
   }
   if (const fs::path data = user_folder("XDG_DATA_HOME", ".local/share"); !data.empty()) {
-    others.push_back({data / "assay" / "plugins", FolderSource::kUser});
+    for (fs::path& folder : with_subfolders(data / "assay" / "plugins")) {
+      others.push_back({std::move(folder), FolderSource::kUser});
+    }
   }
-  std::error_code error;
   const fs::path executable = fs::read_symlink("/proc/self/exe", error);
   if (!error) {
     others.push_back({executable.parent_path() / ".." / "lib" / "assay", FolderSource::kBundled});

@@ -140,23 +140,6 @@ Json functions_json(const assay_component& component) {
   }
 }
 
-Json component_json(const assay_component& component) {
-  Json extensions = Json::array();
-  for (std::uint64_t i = 0; i < component.n_extensions; ++i) {
-    extensions.push_back(extension_json(component.extensions[i]));
-  }
-  return {{"id", component.id},
-          {"kind", component.kind},
-          {"version", component.version},
-          {"summary", component.summary},
-          {"caps", component.caps},
-          {"functions", functions_json(component)},
-          {"options", list_json(component.options, component.n_options, option_json)},
-          {"columns", list_json(component.columns, component.n_columns, column_json)},
-          {"outputs", list_json(component.outputs, component.n_outputs, column_json)},
-          {"extensions", std::move(extensions)}};
-}
-
 // ---- JSON to constants ----
 
 /// Stands for a function that another process has.
@@ -408,6 +391,23 @@ Failure damaged(const std::string& what) {
 }
 
 }  // namespace
+
+Json component_json(const assay_component& component) {
+  Json extensions = Json::array();
+  for (std::uint64_t i = 0; i < component.n_extensions; ++i) {
+    extensions.push_back(extension_json(component.extensions[i]));
+  }
+  return {{"id", component.id},
+          {"kind", component.kind},
+          {"version", component.version},
+          {"summary", component.summary},
+          {"caps", component.caps},
+          {"functions", functions_json(component)},
+          {"options", list_json(component.options, component.n_options, option_json)},
+          {"columns", list_json(component.columns, component.n_columns, column_json)},
+          {"outputs", list_json(component.outputs, component.n_outputs, column_json)},
+          {"extensions", std::move(extensions)}};
+}
 
 Result<Json> scan_plugin(const fs::path& path) {
   auto library = open_library(path, Into::kWorker);

@@ -22,6 +22,9 @@ namespace assay::host {
 /// Fails    as open_plugin; the text is a predicate
 Result<Json> scan_plugin(const std::filesystem::path& path);
 
+/// One component of a scan.
+Json component_json(const assay_component& component);
+
 /// A scan as the host uses it.
 struct Scanned {
   /// Lives as long as the process. A function that the library has is there and answers

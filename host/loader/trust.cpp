@@ -74,6 +74,7 @@ Trust trust_of(const FileFacts& file, const assay_plugin& constants, FolderSourc
     trust.refusal = "is not trusted any more: its folder " + files.error().text;
     return trust;
   }
+  trust.files = entry->files;
   const std::string changed = difference(*entry, *files);
   if (!changed.empty()) {
     trust.refusal = "is not trusted any more: " + changed + " since " + entry->date;
@@ -82,7 +83,6 @@ Trust trust_of(const FileFacts& file, const assay_plugin& constants, FolderSourc
   trust.source = TrustSource::kLock;
   trust.allows_host = entry->allows_host;
   trust.kinds = entry->kinds;
-  trust.files = entry->files;
   return trust;
 }
 
@@ -124,8 +124,8 @@ bool runs_in_worker(const Component& component, bool is_asked) {
   return is_asked || !host_refusal_of(component).empty();
 }
 
-std::string_view to_string(TrustSource source) {
-  switch (source) {
+std::string_view trust_name(const Trust& trust) {
+  switch (trust.source) {
     case TrustSource::kBundled:
       return "bundled";
     case TrustSource::kCommandLine:
@@ -133,8 +133,13 @@ std::string_view to_string(TrustSource source) {
     case TrustSource::kLock:
       return "lock";
     default:
-      return "none";
+      return trust.files.empty() ? "none" : "changed";
   }
+}
+
+std::string_view isolation_name(const Component& component) {
+  const bool is_backend = component.constants->kind == ASSAY_BACKEND;
+  return is_backend || !host_refusal_of(component).empty() ? "worker" : "none";
 }
 
 }  // namespace assay::host

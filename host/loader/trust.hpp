@@ -36,7 +36,10 @@ std::string host_refusal_of(const Component& component);
 /// Does an instance get a process of its own? `is_asked`: the caller wants one.
 bool runs_in_worker(const Component& component, bool is_asked);
 
-/// "bundled", "this run", "lock", "none".
-std::string_view to_string(TrustSource source);
+/// "bundled", "this run", "lock", "none", or "changed" for an entry that fits no more.
+std::string_view trust_name(const Trust& trust);
+
+/// Where it runs unless a manifest says otherwise: "worker" or "none".
+std::string_view isolation_name(const Component& component);
 
 }  // namespace assay::host

@@ -6,7 +6,11 @@
 #include <optional>
 #include <set>
 #include <thread>
+#include <utility>
 
+#include "host/core/hash.hpp"
+#include "host/loader/elf.hpp"
+#include "host/loader/trust.hpp"
 #include "host/run/run.hpp"
 
 namespace assay::host {
@@ -220,25 +224,50 @@ void add_failures(Json& list, const std::vector<FailureNote>& notes) {
   }
 }
 
+Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+
+/// This program's own file, so that a document tells which build made it.
+Json versions() {
+  static const Json made = [] {
+    const std::filesystem::path self = "/proc/self/exe";
+    const auto digest = sha256_file(self);
+    const auto facts = read_elf(self);
+    return Json{{"assay", ASSAY_VERSION},
+                {"abi", std::to_string(ASSAY_ABI_MAJOR) + "." + std::to_string(ASSAY_ABI_MINOR)},
+                {"sha256", digest ? Json(*digest) : Json(nullptr)},
+                {"build_id", facts ? text_or_null(facts->build_id) : Json(nullptr)}};
+  }();
+  return made;
+}
+
 Json components_of(const Graph& graph) {
   Json list = Json::array();
-  std::set<const Component*> seen;
-  const auto add = [&](const Use& use) {
-    if (!seen.insert(use.component).second) return;
+  std::set<std::pair<const Component*, bool>> seen;
+  const auto add = [&](const Use& use, bool wants_worker) {
     const Component& component = *use.component;
-    list.push_back({{"id", std::string(component.id())},
-                    {"kind", std::string(to_string(component.constants->kind))},
-                    {"version", std::string(component.version())},
-                    {"built_with", component.plugin->constants->built_with},
-                    {"plugin", component.plugin->path.string()},
-                    {"sha256", component.plugin->sha256}});
+    const bool is_in_worker = runs_in_worker(component, wants_worker);
+    if (!seen.insert({use.component, is_in_worker}).second) return;
+    const Plugin& plugin = *component.plugin;
+    Json entry{{"id", std::string(component.id())},
+               {"kind", std::string(to_string(component.constants->kind))},
+               {"version", std::string(component.version())},
+               {"built_with", plugin.constants->built_with},
+               {"plugin", plugin.path.string()},
+               {"sha256", plugin.sha256},
+               {"build_id", text_or_null(plugin.build_id)},
+               {"isolation", is_in_worker ? "worker" : "none"},
+               {"trust", std::string(trust_name(plugin.trust))}};
+    if (!plugin.trust.files.empty()) entry["files"] = plugin.trust.files;
+    list.push_back(std::move(entry));
   };
-  for (const ModelSpec& model : graph.models) add(model.backend);
-  for (const DatasetSpec& dataset : graph.datasets) add(dataset.use);
-  for (const TaskSpec& task : graph.tasks) {
-    for (const MetricSpec& metric : task.metrics) add(metric.use);
+  for (const ModelSpec& model : graph.models) {
+    add(model.backend, model.isolation == Isolated::kWorker);
   }
-  for (const ReportSpec& report : graph.reports) add(report.use);
+  for (const DatasetSpec& dataset : graph.datasets) add(dataset.use, false);
+  for (const TaskSpec& task : graph.tasks) {
+    for (const MetricSpec& metric : task.metrics) add(metric.use, false);
+  }
+  for (const ReportSpec& report : graph.reports) add(report.use, false);
   return list;
 }
 
@@ -309,9 +338,7 @@ Json document_of(const Graph& graph, const RunState& state) {
       {"started", utc(state.started)},
       {"finished", utc(now)},
       {"seconds", std::chrono::duration<double>(now - state.started).count()},
-      {"versions",
-       {{"assay", ASSAY_VERSION},
-        {"abi", std::to_string(ASSAY_ABI_MAJOR) + "." + std::to_string(ASSAY_ABI_MINOR)}}},
+      {"versions", versions()},
       {"host", {{"cpus", std::thread::hardware_concurrency()}}},
       {"request_order_seed", state.request_order_seed},
       {"manifest", graph.effective},

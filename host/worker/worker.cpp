@@ -14,6 +14,9 @@ namespace assay::host {
 namespace {
 
 constexpr std::chrono::milliseconds kTick{20};
+constexpr std::chrono::seconds kBetweenCounts{1};
+// Of drivers, by abi.h; and the worker's own that listens.
+constexpr std::uint32_t kTolerated = 4 + 1;
 
 std::string in_gib(std::uint64_t bytes) {
   char text[32];
@@ -196,6 +199,7 @@ std::optional<Failure> Worker::reason_to_end() {
   last_beats_ = beats;
 
   const std::scoped_lock hold(mutex_);
+  count_threads(now);
   if (lease_.cancelled != nullptr && *lease_.cancelled && !cancelled_at_) {
     cancelled_at_ = now;
     channel_->cancel();
@@ -226,6 +230,18 @@ std::optional<Failure> Worker::reason_to_end() {
     }
   }
   return std::nullopt;
+}
+
+/// Tells once of a plugin that uses more threads than it was given. Called with the lock held.
+void Worker::count_threads(Clock::time_point now) {
+  if (has_told_threads_ || pending_.empty() || now - last_count_ < kBetweenCounts) return;
+  last_count_ = now;
+  const std::uint32_t n = process_->n_threads();
+  if (n <= lease_.threads + kTolerated) return;
+  has_told_threads_ = true;
+  log(LogLevel::kWarn, lease_.node + ": runs " + std::to_string(n - 1) +
+                           " threads, more than its budget of " + std::to_string(lease_.threads) +
+                           "; timings of other work beside it mean little");
 }
 
 /// How the worker ended, from what its line and its process say.

@@ -64,6 +64,8 @@ class Worker {
   std::uint64_t resident_bytes() const { return process_->resident_bytes(); }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   struct Pending {
     const OnEvent* on_event;
     const char* doing;
@@ -74,10 +76,9 @@ class Worker {
   void listen();
   void take(const Message& message);
   std::optional<Failure> reason_to_end();
+  void count_threads(Clock::time_point now);
   void bury(Failure why);
   Failure obituary(const Failure& line);
-
-  using Clock = std::chrono::steady_clock;
 
   std::unique_ptr<Channel> channel_;
   std::unique_ptr<Process> process_;
@@ -93,6 +94,8 @@ class Worker {
   Clock::time_point last_sign_ = Clock::now(), last_look_ = Clock::now();
   std::uint64_t last_beats_ = 0;
   std::optional<Clock::time_point> cancelled_at_;
+  Clock::time_point last_count_ = Clock::now();
+  bool has_told_threads_ = false;
   std::thread listener_;
 };
 

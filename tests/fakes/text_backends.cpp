@@ -129,11 +129,11 @@ struct OwnTokens : assay::Backend {
   explicit OwnTokens(assay::Context context)
       : style(context.text("style")), rule(context.text("rule")), fault(context.text("fault")) {}
 
-  void load(const assay_job&, assay_model_info& info) {
-    info.vocab = 1 << 20;
-    info.max_context = 4096;
-    info.bos = kBos;
-    info.eos = kEos;
+  void load(const assay_job&, assay_model_info& out) {
+    out.vocab = 1 << 20;
+    out.max_context = 4096;
+    out.bos = kBos;
+    out.eos = kEos;
   }
 
   std::vector<std::int32_t> encode(std::string_view text, std::uint32_t flags) const {

@@ -21,7 +21,7 @@ endif()
 set(dirs --plugin-dir clinic-triage --plugin-dir vendor-backend --plugin-dir ${BUILD}/lib/assay)
 set(manifest ${ROOT}/share/examples/clinic-triage/triage.toml)
 run(COMMAND ${assay} check ${manifest} ${dirs})
-# The engine is a stand-in, so the gates fail; what is looked at is that every figure is there.
+# The engine is a stand-in, so the gates can say nothing; what is looked at is that every figure is there.
 execute_process(COMMAND ${assay} run ${manifest} --out out --quiet ${dirs} WORKING_DIRECTORY ${WORK}
   RESULT_VARIABLE status OUTPUT_VARIABLE said ERROR_VARIABLE said)
 if(NOT status MATCHES "^(0|1|3)$")

@@ -99,6 +99,123 @@ TEST_F(Elf, WithoutSectionHeadersIsOpenedAndAskedForItsEntry) {
                                     " exports no assay_plugin_v1, so it is no plugin");
 }
 
+/// A copy of a good plugin with its program headers and dynamic section changed.
+template <class Change, class ChangeTag>
+std::string bent(Change&& change, ChangeTag&& change_tag) {
+  std::string bytes = bytes_of(kFakes / "fake-fails-in-create.so");
+  Elf64_Ehdr header;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  for (std::size_t i = 0; i < header.e_phnum; ++i) {
+    char* at = bytes.data() + header.e_phoff + i * sizeof(Elf64_Phdr);
+    Elf64_Phdr segment;
+    std::memcpy(&segment, at, sizeof segment);
+    change(segment);
+    std::memcpy(at, &segment, sizeof segment);
+    if (segment.p_type != PT_DYNAMIC) continue;
+    for (std::size_t k = 0; k < segment.p_filesz / sizeof(Elf64_Dyn); ++k) {
+      char* tag_at = bytes.data() + segment.p_offset + k * sizeof(Elf64_Dyn);
+      Elf64_Dyn tag;
+      std::memcpy(&tag, tag_at, sizeof tag);
+      change_tag(tag);
+      std::memcpy(tag_at, &tag, sizeof tag);
+    }
+  }
+  return bytes;
+}
+
+constexpr auto kNoTag = [](Elf64_Dyn&) {};
+constexpr auto kNoSegment = [](Elf64_Phdr&) {};
+
+/// A tag that a library can do without, made another.
+auto instead_of_relacount(Elf64_Sxword tag, Elf64_Xword value) {
+  return [=](Elf64_Dyn& there) {
+    if (there.d_tag != DT_RELACOUNT) return;
+    there.d_tag = tag;
+    there.d_un.d_val = value;
+  };
+}
+
+TEST_F(Elf, TellsWhatAPluginNeedsAndWhereItLooks) {
+  const auto facts = read_elf(kFakes / "loading/one/fake-brings-one.so");
+  ASSERT_TRUE(facts) << facts.error().text;
+  EXPECT_THAT(facts->needs.needed, testing::Contains("libassay-fake-brought.so"));
+  EXPECT_THAT(facts->needs.folders, testing::ElementsAre(testing::HasSubstr("$ORIGIN")));
+  const auto needs = read_needs(kFakes / "loading/one/libassay-fake-brought.so");
+  ASSERT_TRUE(needs) << needs.error().text;
+  EXPECT_EQ(needs->soname, "libassay-fake-brought.so");
+}
+
+TEST_F(Elf, TellsNameBuildIdAndSymbolsThatBindEverywhere) {
+  const auto facts = read_elf(kFakes / "loading/fake-unique.so");
+  ASSERT_TRUE(facts) << facts.error().text;
+  EXPECT_EQ(facts->needs.soname, "fake-unique.so.7");
+  EXPECT_EQ(facts->build_id, "c0ffee");
+  EXPECT_THAT(facts->exports, testing::Contains("count"));
+#if defined(__clang__)
+  EXPECT_THAT(facts->unique_symbols, testing::IsEmpty()) << "only GCC makes them";
+#else
+  EXPECT_THAT(facts->unique_symbols, testing::Contains(testing::HasSubstr("Counter")));
+#endif
+}
+
+TEST_F(Elf, TellsStaticTls) {
+  EXPECT_TRUE(read_elf(kFakes / "loading/fake-static-tls.so")->has_static_tls);
+  EXPECT_FALSE(read_elf(kFakes / "fake-backends.so")->has_static_tls);
+}
+
+TEST_F(Elf, RefusesAPluginThatWantsAnExecutableStack) {
+  const std::string sentence =
+      "asks for an executable stack, which would make the stacks of the whole process so; link it "
+      "with -Wl,-z,noexecstack";
+  const auto wants_it = [](Elf64_Phdr& segment) {
+    if (segment.p_type == PT_GNU_STACK) segment.p_flags |= PF_X;
+  };
+  const auto leaves_it_open = [](Elf64_Phdr& segment) {
+    if (segment.p_type == PT_GNU_STACK) segment.p_type = PT_NULL;
+  };
+  for (const std::string& bytes : {bent(wants_it, kNoTag), bent(leaves_it_open, kNoTag)}) {
+    const fs::path path = write("stack.so", bytes);
+    EXPECT_TRUE(read_elf(path)->has_executable_stack);
+    for (const Into into : {Into::kHost, Into::kWorker}) {
+      EXPECT_EQ(open_plugin(path, into).error().text, "plugin " + path.string() + " " + sentence);
+    }
+  }
+}
+
+TEST_F(Elf, RefusesAPluginWhoseCodeIsWrittenTo) {
+  for (const std::string& bytes : {bent(kNoSegment, instead_of_relacount(DT_TEXTREL, 0)),
+                                   bent(kNoSegment, instead_of_relacount(DT_FLAGS, DF_TEXTREL))}) {
+    const fs::path path = write("textrel.so", bytes);
+    EXPECT_TRUE(read_elf(path)->has_text_relocations);
+    EXPECT_EQ(open_plugin(path).error().text,
+              "plugin " + path.string() +
+                  " has its code written to while it is loaded (TEXTREL); compile all of it with "
+                  "-fPIC");
+  }
+}
+
+TEST_F(Elf, RefusesAPluginWithoutANote) {
+  const auto hide = [](Elf64_Phdr& segment) {
+    if (segment.p_type == PT_NOTE) segment.p_type = PT_NULL;
+  };
+  const fs::path path = write("note.so", bent(hide, kNoTag));
+  EXPECT_EQ(open_plugin(path).error().text,
+            "plugin " + path.string() +
+                " has no note of assay, which is read before any of its code runs; build it with "
+                "ASSAY_PLUGIN, or put ASSAY_NOTE at file scope");
+}
+
+TEST_F(Elf, RefusesNamesBeyondTheFile) {
+  const auto far = instead_of_relacount(DT_NEEDED, ~Elf64_Xword{0} - 3);
+  EXPECT_THAT(read_elf(write("far.so", bent(kNoSegment, far))).error().text,
+              testing::StartsWith("is cut short"));
+  const auto long_names = [](Elf64_Dyn& tag) {
+    if (tag.d_tag == DT_STRSZ) tag.d_un.d_val = ~Elf64_Xword{0} - 3;
+  };
+  const auto read = read_elf(write("long.so", bent(kNoSegment, long_names)));
+  EXPECT_TRUE(read || !read.error().text.empty());
+}
+
 // A property, not an example: whatever bytes a file has, reading it ends with facts or a sentence.
 TEST_F(Elf, WithAnyBytesChangedGivesFactsOrASentence) {
   const std::string good = bytes_of(kFakes / "broken/needs_newer_minor.so");
@@ -114,7 +231,9 @@ TEST_F(Elf, WithAnyBytesChangedGivesFactsOrASentence) {
     const std::size_t end = round % 2 == 0 ? bytes.size() : begin + 1024;
     std::uniform_int_distribution<std::size_t> at(begin, std::min(end, bytes.size()) - 1);
     for (int change = 0; change < 4; ++change) bytes[at(random)] = static_cast<char>(byte(random));
-    const auto facts = read_elf(write("changed.so", bytes));
+    const auto needs = read_needs(write("changed.so", bytes));
+    EXPECT_TRUE(needs || !needs.error().text.empty());
+    const auto facts = read_elf(folder_ / "changed.so");
     if (!facts) {
       EXPECT_NE(facts.error().text, "");
     }

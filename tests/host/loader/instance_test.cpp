@@ -2,8 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <atomic>
+#include <cfenv>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -425,6 +429,87 @@ TEST_F(InstanceTest, EstimatesNothingForABackendThatCannotTell) {
   ASSERT_FALSE(need);
   EXPECT_EQ(need.error().code, ASSAY_UNIMPLEMENTED);
   EXPECT_EQ(need.error().text, "fake/fails-in-create: does not tell what it would need");
+}
+
+class Call : public testing::Test {
+ protected:
+  Instance create() {
+    registry_.add(fake_.plugin, "/fakes/metric.so");
+    return *Instance::create(*registry_.find("fake/metric"), Json::object(), {});
+  }
+
+  InMemoryPlugin fake_;
+  Registry registry_;
+};
+
+TEST_F(Call, GivesWhatTheFunctionReports) {
+  const Instance instance = create();
+  EXPECT_TRUE(instance.call("update", [](assay_error*) { return ASSAY_OK; }));
+  const auto failed = instance.call("update", [](assay_error* error) {
+    std::snprintf(error->text, sizeof error->text, "no such row");
+    return ASSAY_NOT_FOUND;
+  });
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().code, ASSAY_NOT_FOUND);
+  EXPECT_EQ(failed.error().text, "fake/metric: no such row");
+}
+
+TEST_F(Call, NamesComponentFunctionAndWhatChangedAndPutsItBack) {
+  const Instance instance = create();
+  const auto changed = instance.call("update", [](assay_error*) {
+    std::fesetround(FE_UPWARD);
+    setenv("ASSAY_TEST_CHANGED", "1", 1);
+    return ASSAY_OK;
+  });
+  ASSERT_FALSE(changed);
+  EXPECT_EQ(changed.error().code, ASSAY_INTERNAL);
+  EXPECT_EQ(changed.error().text,
+            "fake/metric: misbehaviour: update changed the floating-point mode, the environment "
+            "(ASSAY_TEST_CHANGED) of the host's process; it was put back, and its result is not "
+            "used");
+  EXPECT_EQ(std::fegetround(), FE_TONEAREST);
+  EXPECT_EQ(std::getenv("ASSAY_TEST_CHANGED"), nullptr);
+}
+
+TEST_F(Call, MakesAFailureOfAnExceptionAndPutsBackWhatChangedBefore) {
+  const Instance instance = create();
+  const auto thrown = instance.watch("get_next", [] {
+    std::fesetround(FE_UPWARD);
+    throw 3;
+  });
+  ASSERT_FALSE(thrown);
+  EXPECT_EQ(thrown.error().text, "fake/metric: misbehaviour: get_next let an exception out");
+  EXPECT_EQ(std::fegetround(), FE_TONEAREST);
+}
+
+TEST_F(Call, OfCreateIsWatchedAsWell) {
+  InMemoryPlugin::on_create = [](auto*, auto*, auto*, void**, auto*) {
+    umask(0);
+    return ASSAY_OK;
+  };
+  registry_.add(fake_.plugin, "/fakes/metric.so");
+  const auto instance = Instance::create(*registry_.find("fake/metric"), Json::object(), {});
+  ASSERT_FALSE(instance);
+  EXPECT_THAT(instance.error().text,
+              testing::HasSubstr("create changed the umask of the host's process"));
+  EXPECT_EQ(InMemoryPlugin::n_destroyed, 1);
+}
+
+TEST_F(Call, InAPluginsOwnProcessLooksAtTheArithmeticAlone) {
+  Plugin plugin;
+  plugin.constants = &fake_.plugin;
+  plugin.into = Into::kWorker;
+  const Json options = Json::object();
+  const auto instance = Instance::create({&fake_.component, &plugin}, options, {});
+  ASSERT_TRUE(instance) << instance.error().text;
+  EXPECT_TRUE(instance->call("update", [](assay_error*) {
+    std::fesetround(FE_UPWARD);
+    setenv("ASSAY_TEST_CHANGED", "1", 1);
+    return ASSAY_OK;
+  }));
+  EXPECT_EQ(std::fegetround(), FE_TONEAREST);
+  EXPECT_STREQ(std::getenv("ASSAY_TEST_CHANGED"), "1");
+  unsetenv("ASSAY_TEST_CHANGED");
 }
 
 }  // namespace

@@ -8,9 +8,9 @@
 #include <span>
 #include <vector>
 
-#include "decoder/cache.hpp"
-
 namespace assay_torch {
+
+struct CacheUse;
 
 struct ScheduleSettings {
   std::int64_t pass_tokens = 4096;                   ///< the most tokens of one forward pass

@@ -29,7 +29,8 @@ struct Model {
 };
 
 float logit(std::int32_t before, std::int32_t token) {
-  const auto mixed = static_cast<std::uint32_t>(before * 2654435761u + token * 40503u);
+  const auto mixed =
+      static_cast<std::uint32_t>(before) * 2654435761u + static_cast<std::uint32_t>(token) * 40503u;
   return static_cast<float>((mixed >> 7) % 997) / 200.0F;
 }
 
@@ -355,10 +356,11 @@ constexpr Planted kPlanted[] = {
     {"overwrites_info", "skew.calls-of-a-later-minor"},
 };
 
-INSTANTIATE_TEST_SUITE_P(Each, PlantedBackend, testing::ValuesIn(kPlanted),
-                         [](const testing::TestParamInfo<Planted>& info) {
-                           return std::to_string(info.index) + "_" + info.param.fault;
-                         });
+std::string named(const testing::TestParamInfo<Planted>& planted) {
+  return std::to_string(planted.index) + "_" + planted.param.fault;
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, PlantedBackend, testing::ValuesIn(kPlanted), named);
 
 // What needs a folder that is not there, which the sound one refuses.
 TEST(PlantedBackendLoad, FailedLoad) {

@@ -110,8 +110,8 @@ struct Planted {
   const char* test;
 };
 
-std::string named(const testing::TestParamInfo<Planted>& info) {
-  return std::to_string(info.index) + "_" + info.param.fault;
+std::string named(const testing::TestParamInfo<Planted>& planted) {
+  return std::to_string(planted.index) + "_" + planted.param.fault;
 }
 
 class PlantedMetric : public testing::TestWithParam<Planted> {

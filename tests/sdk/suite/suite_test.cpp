@@ -37,7 +37,7 @@ constexpr assay_component kComponent{sizeof kComponent,
 
 TEST(SuiteTable, IdsAreUniqueAndGrouped) {
   std::set<std::string> ids;
-  for (const Test& test : tests()) {
+  for (const suite::Test& test : tests()) {
     EXPECT_TRUE(ids.insert(test.id).second) << test.id;
     EXPECT_THAT(test.id, testing::MatchesRegex("[a-z]+\\.[a-z][a-z-]*[a-z]"));
     EXPECT_THAT(test.rule, testing::EndsWith(".")) << test.id;

@@ -426,6 +426,10 @@ Result<std::vector<ConfigComplaint>> Instance::check(const Component& component,
   auto here = here_of(component);
   if (!here) return std::move(here).error();
   extension = listed(*here, ASSAY_CONFIG_CHECK_1);
+  if (extension == nullptr) {
+    return Failure{ASSAY_FAILED_PRECONDITION,
+                   std::string(component.id()) + ": its file was replaced while it was in use"};
+  }
   const auto& table = *static_cast<const assay_config_check_v1*>(extension->api);
   if (!ASSAY_HAS(assay_config_check_v1, &table, check) || table.check == nullptr) {
     return Failure{ASSAY_INTERNAL, std::string(component.id()) +

@@ -224,8 +224,6 @@ void add_failures(Json& list, const std::vector<FailureNote>& notes) {
   }
 }
 
-Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
-
 /// This program's own file, so that a document tells which build made it.
 Json versions() {
   static const Json made = [] {

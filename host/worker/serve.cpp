@@ -27,6 +27,7 @@
 #include "host/worker/far_answers.hpp"
 #include "host/worker/messages.hpp"
 #include "host/worker/wire.hpp"
+#include "host/worker/worker.hpp"
 
 namespace assay::host {
 namespace {
@@ -348,6 +349,12 @@ class Server {
     }
   }
 
+  /// The host puts the component's id in front again.
+  std::string_view without_id(std::string_view text) const {
+    const std::string prefix = std::string(component_.id()) + ": ";
+    return text.starts_with(prefix) ? text.substr(prefix.size()) : text;
+  }
+
   // ---- calls of the instance: the status and what is given, or the status and an error ----
 
   static void status(WireWriter& out, assay_status status, const assay_error& error) {
@@ -358,7 +365,15 @@ class Server {
   void call(const Question& question, WireReader& in, WireWriter& out) {
     assay_error error = fresh_error();
     WireWriter given;
-    const assay_status code = call(question, in, given, error);
+    assay_status code = ASSAY_INTERNAL;
+    if (may_overlap(question.word)) {
+      code = call(question, in, given, error);
+    } else {
+      const auto ran =
+          instance_->watch(doing(question.word), [&] { code = call(question, in, given, error); });
+      if (!ran)
+        code = put(&error, ran.error().code, ran.error().where, without_id(ran.error().text));
+    }
     if (code != ASSAY_OK) return status(out, code, error);
     out.put(code).raw(given.bytes());
   }

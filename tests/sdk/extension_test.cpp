@@ -38,7 +38,7 @@ const assay_component& constants() {
 
 template <class Api>
 const Api& extension(const LocalSubject& subject, const char* id) {
-  const void* table = subject.table_of(id);
+  const void* table = subject.extension(nullptr, id);
   if (table == nullptr) throw std::runtime_error(std::string("not offered: ") + id);
   return *static_cast<const Api*>(table);
 }

@@ -1,5 +1,5 @@
-// `assay plugins check`: which tests of the conformance suite are run on a file, each in a process
-// of its own, and how their outcomes are shown. What is tested is in sdk/check/suite.
+// What `assay plugins check` does: which tests of the conformance suite are run on a file, each in
+// a process of its own, and how their outcomes are shown. What is tested is in sdk/check/suite.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// plugins.lock: which plugins the user allowed, file by file. Reads and writes the list; what
-// follows from an entry is decided in trust.hpp.
+// The list plugins.lock: which plugins the user allowed, file by file. Reads and writes the list;
+// what follows from an entry is decided in trust.hpp.
 #pragma once
 
 #include <assay/abi.h>

@@ -1,5 +1,5 @@
-// assay.backend.template/1 for authors: a backend renders chats in the model's own form. Chats that
-// are not rendered are in text_backend.hpp.
+// For authors of assay.backend.template/1: a backend renders chats in the model's own form. Chats
+// that are not rendered are in text_backend.hpp.
 #pragma once
 
 #include <assay/abi.h>

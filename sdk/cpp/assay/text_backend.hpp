@@ -1,5 +1,6 @@
-// assay.backend.text/1 for authors: a backend that takes texts and gives texts, such as an endpoint
-// that cuts them into tokens by itself. Its figures are marked "tokenization not controlled".
+// For authors of assay.backend.text/1: a backend that takes texts and gives texts, such as an
+// endpoint that cuts them into tokens by itself. Its figures are marked "tokenization not
+// controlled".
 #pragma once
 
 #include <assay/abi.h>

@@ -1,5 +1,6 @@
-// assay.backend.tokenizer/1 for authors: a backend brings the model's own tokenizer, which the host
-// then uses instead of a tokenizer.json. Where a text is cut and what is added stays the host's.
+// For authors of assay.backend.tokenizer/1: a backend brings the model's own tokenizer, which the
+// host then uses instead of a tokenizer.json. Where a text is cut and what is added stays the
+// host's.
 #pragma once
 
 #include <assay/abi.h>

@@ -410,7 +410,6 @@ TEST_F(BuildGraph, CutAfterAnyByteOfAManifestAnswersWithoutACrash) {
 }
 
 TEST_F(BuildGraph, SaysWhichSplitsThereAre) {
-  registry_.add(acme_too(), "acme-too.so");
   const auto with = [this](const std::string& lines) {
     return mistakes_with("[dataset.half]\nuse = \"acme/halves\"\n" + lines);
   };

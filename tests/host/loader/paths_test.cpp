@@ -139,10 +139,10 @@ TEST(UserFolder, IsTheVariableOrBelowHome) {
   setenv("ASSAY_TEST_FOLDER", "/some/where", 1);
   EXPECT_EQ(user_folder("ASSAY_TEST_FOLDER", ".cache"), "/some/where");
   setenv("ASSAY_TEST_FOLDER", "not/absolute", 1);
-  setenv("HOME", "/home/me", 1);
-  EXPECT_EQ(user_folder("ASSAY_TEST_FOLDER", ".cache"), "/home/me/.cache");
+  setenv("HOME", "/u/me", 1);
+  EXPECT_EQ(user_folder("ASSAY_TEST_FOLDER", ".cache"), "/u/me/.cache");
   unsetenv("ASSAY_TEST_FOLDER");
-  EXPECT_EQ(user_folder("ASSAY_TEST_FOLDER", ".cache"), "/home/me/.cache");
+  EXPECT_EQ(user_folder("ASSAY_TEST_FOLDER", ".cache"), "/u/me/.cache");
 }
 
 }  // namespace

@@ -202,6 +202,7 @@ TEST(FinishGeneration, FiltersTheOutputAndKeepsWhatWasSaid) {
   const auto filters = Filters::compile(steps);
   Generation said;
   said.tokens = {4, 5};
+  said.n_tokens = 2;
   said.text = " 116 ";
   said.finish = Finish::kEnd;
   said.seconds = 0.5;

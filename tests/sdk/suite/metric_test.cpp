@@ -145,8 +145,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Planted{"total_is_no_mean", "metric.means-are-means"},
                     Planted{"any_column", "metric.missing-column"},
                     Planted{"counts_batches", "fuzz.rows"},
-                    Planted{"throws_out_of_range", "lifecycle.values-out-of-range-do-no-harm"},
-                    Planted{"finishes_twice", "errors.texts-are-sound"}),
+                    Planted{"throws_out_of_range", "lifecycle.values-out-of-range-do-no-harm"}),
     named);
 
 TEST(Suite, FindsAMetricThatReadsOneKindOfText) {

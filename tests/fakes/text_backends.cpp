@@ -190,7 +190,9 @@ struct OwnTokens : assay::Backend {
   std::vector<std::int32_t> end_tokens() const {
     return {kEos, fault == "negative_end" ? -1 : 300};
   }
-  assay::Fingerprint tokenizer_fingerprint() const { return {0xab, 0xcd}; }
+  assay::Fingerprint tokenizer_fingerprint() const {
+    return {0xab, 0xcd, static_cast<std::uint8_t>(style.front())};
+  }
 
   std::string render(const std::vector<assay::Message>& chat, std::string_view,
                      std::uint32_t flags) const {

@@ -261,8 +261,12 @@ const assay_plugin& acme() {
 }
 
 const assay_plugin& acme_too() {
-  static constexpr assay_plugin plugin =
-      plugin_of<AccuracyToo, Overlap, Checks, Halves>("acme/too");
+  static constexpr assay_plugin plugin = plugin_of<AccuracyToo, Overlap, Checks>("acme/too");
+  return plugin;
+}
+
+const assay_plugin& acme_halves() {
+  static constexpr assay_plugin plugin = plugin_of<Halves>("acme/halves");
   return plugin;
 }
 

@@ -15,4 +15,7 @@ const assay_plugin& acme();
 /// acme/contains does.
 const assay_plugin& acme_too();
 
+/// acme/halves, a dataset that names its splits.
+const assay_plugin& acme_halves();
+
 }  // namespace assay::host

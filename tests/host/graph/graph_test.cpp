@@ -410,6 +410,7 @@ TEST_F(BuildGraph, CutAfterAnyByteOfAManifestAnswersWithoutACrash) {
 }
 
 TEST_F(BuildGraph, SaysWhichSplitsThereAre) {
+  registry_.add(acme_halves(), "acme-halves.so");
   const auto with = [this](const std::string& lines) {
     return mistakes_with("[dataset.half]\nuse = \"acme/halves\"\n" + lines);
   };

@@ -4,6 +4,7 @@
 #include <thread>
 #include <utility>
 
+#include "host/core/hash.hpp"
 #include "host/loader/instance.hpp"
 #include "host/worker/answers.hpp"
 #include "host/worker/far_answers.hpp"
@@ -111,7 +112,8 @@ Result<std::unique_ptr<Session>> open_in_process(const ModelSpec& model, std::ui
       model.threads > 0 ? model.threads : std::max(1u, std::thread::hardware_concurrency());
   lease.host_bytes = model.memory_budget_bytes;
   lease.device = model.device;
-  lease.seed = seed;
+  // Not the run's own: the order of requests follows from that.
+  lease.seed = seed_from("backend:" + std::to_string(seed));
   lease.cancelled = &cancelled;
   lease.in_worker = model.isolation == Isolated::kWorker;
   lease.timeout_seconds = model.timeout_seconds;

@@ -183,7 +183,7 @@ struct StubReport {
         if (view_of(name) != "totals") {
           return put(error, ASSAY_NOT_FOUND, "", "there is no table " + std::string(view_of(name)));
         }
-        const std::vector<Field> columns = {{"model"}, {"metric"}, {"value", Type::kFloat64}};
+        const std::vector<Field> columns = {{"variant"}, {"metric"}, {"value", Type::kFloat64}};
         *out = make_stream(columns, [columns, n = 0](ArrowArray* batch) mutable {
           if (n++ == 2) return false;
           Builder table(table_of(columns));
@@ -208,7 +208,7 @@ TEST(ExampleReporter, WritesEachTotalOnce) {
   std::ifstream file(path);
   EXPECT_EQ(
       std::string(std::istreambuf_iterator<char>(file), {}),
-      "| model | metric | value |\n|---|---|---|\n| base | acc | 0.5 |\n| int4 | acc | 0.25 |\n");
+      "| variant | metric | value |\n|---|---|---|\n| base | acc | 0.5 |\n| int4 | acc | 0.25 |\n");
   assay_error error = fresh_error();
   EXPECT_EQ(api.write(reporter.self(), &stub.report, &error), ASSAY_FAILED_PRECONDITION);
   EXPECT_STREQ(error.text, "write was called a second time");

@@ -17,7 +17,7 @@ inline namespace v1 {
 ///   static constexpr Info info;  static constexpr Option options[] (if any);
 ///   explicit T(Context);
 ///   void load(const assay_job&, assay_model_info&);
-/// and, one request at a time,
+/// and, one request at a time, which was found to fit what load() told,
 ///   void score(const Request&, Results);     void generate(const Request&, Results);
 /// or, batching as it likes and calling done() or fail() itself,
 ///   void run(const Batch&, Sink&);
@@ -134,13 +134,30 @@ struct BackendInstance : Instance<T> {
     error.struct_size = sizeof error;
     const assay_status status = wall(&error, [&] {
       this->context.checkpoint();
-      dispatch(request, Results(sink, request.id, usage));
+      dispatch(request, Results(sink, request, usage));
     });
     if (status == ASSAY_OK) return sink.done(request.id, usage);
     sink.fail(request.id, status, error.text);
   }
 
+  /// Refuses what the loaded model has no room or no rows for, as far as load() told.
+  void check_fits(const Request& request) const {
+    if (max_context > 0 && request.n_tokens > max_context) {
+      throw Error(ASSAY_RESOURCE_EXHAUSTED, std::to_string(request.id),
+                  "a request of " + std::to_string(request.n_tokens) +
+                      " tokens is longer than the context of " + std::to_string(max_context));
+    }
+    if (vocab == 0) return;
+    for (std::uint64_t i = 0; i < request.n_tokens; ++i) {
+      if (request.tokens[i] >= 0 && static_cast<std::uint32_t>(request.tokens[i]) < vocab) continue;
+      throw Error(ASSAY_INVALID_ARGUMENT, std::to_string(request.id),
+                  "token " + std::to_string(request.tokens[i]) + " at place " + std::to_string(i) +
+                      " is not one of the " + std::to_string(vocab) + " of the vocabulary");
+    }
+  }
+
   void dispatch(const Request& request, Results results) {
+    check_fits(request);
     if (request.kind == ASSAY_REQ_SCORE) {
       if constexpr (ScoresRequests<T>) {
         check_bounds(request);
@@ -160,6 +177,8 @@ struct BackendInstance : Instance<T> {
   }
 
   std::atomic<Stage> stage = Stage::kCreated;
+  std::uint32_t vocab = 0;  // as load() told; 0: not known
+  std::uint64_t max_context = 0;
 };
 
 template <class T>
@@ -205,6 +224,8 @@ struct BackendEntry {
       info.bos = info.eos = -1;
       info.struct_size = sizeof info;
       backend.component.load(*job, info);
+      backend.vocab = info.vocab;
+      backend.max_context = info.max_context;
       copy_known(info, *out);
     });
   }

@@ -213,12 +213,15 @@ class Sink {
 /// Where score() and generate() put the results of their one request. The layer calls done().
 class Results {
  public:
-  Results(Sink& sink, std::uint64_t id, assay_usage& usage)
-      : sink_(&sink), id_(id), usage_(&usage) {}
+  Results(Sink& sink, const Request& request, assay_usage& usage)
+      : sink_(&sink), id_(request.id), want_(request.want), usage_(&usage) {}
 
+  /// Passes on what the request wants of the two.
   bool scores(std::uint64_t first, std::span<const float> logprobs,
               std::span<const std::uint8_t> greedy) {
-    return sink_->scores(id_, first, logprobs, greedy);
+    if ((want_ & ASSAY_WANT_LOGPROBS) == 0) logprobs = {};
+    if ((want_ & ASSAY_WANT_GREEDY) == 0) greedy = {};
+    return (logprobs.empty() && greedy.empty()) || sink_->scores(id_, first, logprobs, greedy);
   }
   bool logits(std::uint64_t first, const assay_tensor& rows) {
     return sink_->logits(id_, first, rows);
@@ -232,6 +235,7 @@ class Results {
  private:
   Sink* sink_;
   std::uint64_t id_;
+  std::uint32_t want_;
   assay_usage* usage_;
 };
 

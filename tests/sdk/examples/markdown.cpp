@@ -7,8 +7,8 @@ struct Markdown : assay::Reporter {
   explicit Markdown(assay::Context c) : path(c.text("file")) {}
   void write(const assay::Report& report) {
     std::ofstream out(path);
-    out << "| model | metric | value |\n|---|---|---|\n";
-    report.each("totals", [&](assay::Sample s) { out << "| " << s.text("model") << " | " << s.text("metric") << " | " << s.number("value") << " |\n"; });
+    out << "| variant | metric | value |\n|---|---|---|\n";
+    report.each("totals", [&](assay::Sample s) { out << "| " << s.text("variant") << " | " << s.text("metric") << " | " << s.number("value") << " |\n"; });
     if (!out) throw assay::Error(ASSAY_UNAVAILABLE, "file", "cannot write " + path);
   }
 };

@@ -6,7 +6,10 @@ struct TsvPairs : assay::Dataset {
   static constexpr assay::Column columns[] = {{ASSAY_TEXT, "question", "the prompt"}, {ASSAY_TEXT, "target", "the reference"}};
   std::string path; std::ifstream in;
   explicit TsvPairs(assay::Context c) : path(c.text("file")) {}
-  void rewind(std::string_view) { in = std::ifstream(path); if (!in) throw assay::Error(ASSAY_NOT_FOUND, "file", "cannot open " + path); }
+  void rewind(std::string_view split) {
+    if (!split.empty()) throw assay::Error(ASSAY_NOT_FOUND, "split", "there is one split, without a name");
+    in = std::ifstream(path); if (!in) throw assay::Error(ASSAY_NOT_FOUND, "file", "cannot open " + path);
+  }
   bool next(assay::Row& row) {
     std::string q, a;
     if (!std::getline(in, q, '\t') || !std::getline(in, a)) return false;

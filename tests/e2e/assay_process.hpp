@@ -1,6 +1,8 @@
 // Runs the built assay on a manifest and reads back what it left. For end-to-end tests only.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -36,6 +38,22 @@ class TempFolder {
  private:
   std::filesystem::path path_;
 };
+
+/// Copies of the fakes' plugins where nobody else can write: a build folder may be any.
+inline std::string trusted_fakes() {
+  static const TempFolder folder;
+  static const bool are_copied = [] {
+    const mode_t before = umask(022);
+    for (const auto& entry : std::filesystem::directory_iterator(ASSAY_TEST_FAKES)) {
+      if (entry.path().extension() == ".so") {
+        std::filesystem::copy_file(entry.path(), folder.path() / entry.path().filename());
+      }
+    }
+    umask(before);
+    return true;
+  }();
+  return are_copied ? folder.path().string() : "";
+}
 
 struct Ran {
   int exit_code = -1;

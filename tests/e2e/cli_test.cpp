@@ -36,7 +36,7 @@ class Cli : public testing::Test {
   Ran run(const std::string& text, const std::string& prefix = "") {
     const std::string path = folder_.write("m.toml", text).string();
     return run_assay(
-        {"run", path, "--out", (folder_.path() / "out").string(), "--plugin-dir", ASSAY_TEST_FAKES},
+        {"run", path, "--out", (folder_.path() / "out").string(), "--plugin-dir", trusted_fakes()},
         prefix);
   }
 
@@ -132,7 +132,7 @@ TEST_F(Cli, InterruptKeepsWhatIsMeasuredAndExitsWith130) {
   const auto out = folder_.path() / "out";
   // The first variant's rows have their name when it is done; the second is slow.
   const std::string script = shell_quoted(ASSAY_BINARY) + " run -q " + manifest_path + " --out " +
-                             out.string() + " --plugin-dir " + shell_quoted(ASSAY_TEST_FAKES) +
+                             out.string() + " --plugin-dir " + shell_quoted(trusted_fakes()) +
                              " 2>/dev/null & while [ ! -e " +
                              (out / "rows/a/choice.jsonl.zst").string() +
                              " ]; do sleep 0.1; done; sleep 3; kill -INT $!; wait $!";
@@ -190,7 +190,7 @@ TEST_F(Cli, ShowsWhatAComponentSaysOfItsOptionsOnceAndRuns) {
       "[model.c]\nbackend = \"fake/ext-check\"\npath = \"" + model_ + "\"\n";
   const std::string warned =
       folder_.write("warned.toml", manifest(checked + "slow = true\n")).string();
-  const Ran ok = run_assay({"check", warned, "--plugin-dir", ASSAY_TEST_FAKES});
+  const Ran ok = run_assay({"check", warned, "--plugin-dir", trusted_fakes()});
   EXPECT_EQ(ok.exit_code, 0) << ok.err;
   const std::string sentence = ": warning: slow takes ten times as long\n";
   EXPECT_NE(ok.err.find(sentence), std::string::npos) << ok.err;
@@ -198,7 +198,7 @@ TEST_F(Cli, ShowsWhatAComponentSaysOfItsOptionsOnceAndRuns) {
 
   const std::string wrong =
       folder_.write("wrong.toml", manifest(checked + "bounds.lowest = 10\nslow = true\n")).string();
-  const Ran refused = run_assay({"check", wrong, "--plugin-dir", ASSAY_TEST_FAKES});
+  const Ran refused = run_assay({"check", wrong, "--plugin-dir", trusted_fakes()});
   EXPECT_EQ(refused.exit_code, 2);
   EXPECT_NE(refused.err.find(": bounds.lowest = 10 lies above bounds.highest = 9\n"),
             std::string::npos)

@@ -20,7 +20,7 @@ class Generate : public testing::Test {
  protected:
   Ran run(const std::string& manifest, const std::string& out = "out") {
     return run_assay({"run", folder_.write("m.toml", manifest).string(), "--out",
-                      (folder_.path() / out).string(), "--plugin-dir", ASSAY_TEST_FAKES});
+                      (folder_.path() / out).string(), "--plugin-dir", trusted_fakes()});
   }
 
   Json document(const std::string& out = "out") const { return run_document(folder_.path() / out); }
@@ -314,7 +314,7 @@ TEST_F(Generate, InterruptKeepsTheAnswersThatAreWhole) {
   // The rows have a file of their own from the moment the first answer may come.
   const std::string script =
       shell_quoted(ASSAY_BINARY) + " run -q " + folder_.write("m.toml", manifest).string() +
-      " --out " + out.string() + " --plugin-dir " + shell_quoted(ASSAY_TEST_FAKES) +
+      " --out " + out.string() + " --plugin-dir " + shell_quoted(trusted_fakes()) +
       " 2>/dev/null & while [ ! -e " + (out / "rows/m/said.jsonl.zst.part").string() +
       " ]; do sleep 0.1; done; sleep 2; kill -INT $!; wait $!";
   const int status = std::system(script.c_str());

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -61,11 +62,13 @@ class HostileRun : public testing::TestWithParam<Fault> {
     }
     folder_.write("items.jsonl", items);
     // Trusted places are not written by others; a build folder may be.
+    const mode_t before = umask(022);
     fs::create_directory(folder_.path() / "plugins");
     for (const char* name : {"fake-backends.so", "hostile/hostile-backend.so"}) {
       const fs::path from = fs::path(ASSAY_TEST_FAKES) / name;
       fs::copy_file(from, folder_.path() / "plugins" / from.filename());
     }
+    umask(before);
   }
 
   std::string model(const std::string& name, const std::string& rest) const {

@@ -25,7 +25,7 @@ std::string manifest_for(const std::string& dataset, const std::string& path) {
 Ran run_on(const TempFolder& folder, const std::string& manifest) {
   // ASan keeps 256 MiB of freed memory by default, which would drown what is measured here.
   return run_assay({"run", folder.write("m.toml", manifest).string(), "--out",
-                    (folder.path() / "out").string(), "--plugin-dir", ASSAY_TEST_FAKES},
+                    (folder.path() / "out").string(), "--plugin-dir", trusted_fakes()},
                    "ASAN_OPTIONS=$ASAN_OPTIONS:quarantine_size_mb=4 ");
 }
 

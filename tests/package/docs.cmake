@@ -4,6 +4,7 @@ file(REMOVE_RECURSE ${WORK})
 file(MAKE_DIRECTORY ${WORK}/home ${WORK}/doc)
 set(ENV{HOME} ${WORK}/home)
 set(ENV{XDG_CONFIG_HOME} ${WORK}/home/.config)
+set(ENV{XDG_DATA_HOME} ${WORK}/home/.local/share)
 set(ENV{PATH} "${BUILD}/bin:$ENV{PATH}")
 # What a document says of the reader's machine: a build of assay, and its source.
 set(ENV{ASSAY_BUILD} ${BUILD})

@@ -1,6 +1,9 @@
 # Included by the scripts of this folder: commands that must work, and the SDK installed to ${WORK}/sdk.
 cmake_minimum_required(VERSION 3.25)
 set(assay ${BUILD}/bin/assay)
+# Plugins run from a place that nobody else can write to; a build folder may be any.
+string(MD5 place ${WORK})
+set(WORK /tmp/assay-package-${place})
 set(ENV{CC} ${CC})
 set(ENV{CXX} ${CXX})
 # What surrounds these tests must not reach the project that they build.

@@ -72,7 +72,7 @@ struct Engine : assay::Backend {
     for (std::size_t at = request.first; at < tokens.size(); ++at) {
       context.checkpoint();
       const std::vector<float> next = model->after(tokens.data(), at);
-      logprobs.push_back(next.at(checked(tokens[at])));
+      logprobs.push_back(next.at(static_cast<std::size_t>(tokens[at])));
       greedy.push_back(greedy_of(next) == tokens[at] ? 1 : 0);
     }
     results.scores(request.first, logprobs, greedy);
@@ -105,15 +105,6 @@ struct Engine : assay::Backend {
     results.usage().new_tokens = answer.size();
     results.usage().seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  }
-
-  std::size_t checked(std::int32_t token) const {
-    if (token < 0 || static_cast<std::uint32_t>(token) >= model->vocab()) {
-      throw assay::Error(ASSAY_INVALID_ARGUMENT, "tokens",
-                         "token " + std::to_string(token) + " is outside the vocabulary of " +
-                             std::to_string(model->vocab()));
-    }
-    return static_cast<std::size_t>(token);
   }
 
   /// From the likeliest tokens that top_k and top_p leave, at the temperature.

@@ -81,7 +81,7 @@ TEST_F(Engine, FailsARequestOnlyForATokenItDoesNotKnow) {
   const check::SpyAnswer given =
       answer({0, ASSAY_REQ_SCORE, ASSAY_WANT_LOGPROBS, tokens, 2, 1, 0, 0, nullptr});
   EXPECT_EQ(given.code, ASSAY_INVALID_ARGUMENT);
-  EXPECT_EQ(given.text, "token 9 is outside the vocabulary of 8");
+  EXPECT_EQ(given.text, "token 9 at place 1 is not one of the 8 of the vocabulary");
 }
 
 }  // namespace

@@ -8,7 +8,9 @@ struct Markdown : assay::Reporter {
   void write(const assay::Report& report) {
     std::ofstream out(path);
     out << "| variant | metric | value |\n|---|---|---|\n";
-    report.each("totals", [&](assay::Sample s) { out << "| " << s.text("variant") << " | " << s.text("metric") << " | " << s.number("value") << " |\n"; });
+    report.each("totals", [&](assay::Sample s) {
+      if (s.has("value")) out << "| " << s.text("variant") << " | " << s.text("metric") << " | " << s.number("value") << " |\n";
+    });
     if (!out) throw assay::Error(ASSAY_UNAVAILABLE, "file", "cannot write " + path);
   }
 };

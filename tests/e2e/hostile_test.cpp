@@ -115,6 +115,12 @@ TEST_P(HostileRun, FailsAloneAndIsNamed) {
   const Json& failure = document.at("failures")[0];
   EXPECT_EQ(failure.at("variant"), node());
   EXPECT_THAT(failure.at("text").get<std::string>(), HasSubstr(fault.sentence));
+  if (fault.sentence.starts_with("its process was killed")) {
+    EXPECT_EQ(failure.at("items_in_flight").empty(), fault.during != "run");
+  }
+  if (fault.name == "throws" && fault.during == "run") {
+    EXPECT_FALSE(failure.at("log").empty());
+  }
   for (const char* name : {"good", "after"}) {
     EXPECT_EQ(rows_in(folder_.path() / "out/rows" / name / "choice.jsonl.zst").size(), 12u);
   }

@@ -297,7 +297,7 @@ Result<Scoring::Variant> Scoring::open(std::size_t index) {
     longest = std::max(longest, task.perplexity.window);
     chats = chats || (takes_tokens && task.prompt.is_chat && runs_on(task, index));
   }
-  auto session = open_in_process(model, graph_.seed, cancelled_);
+  auto session = open_session(model, graph_.seed, cancelled_);
   if (!session) return std::move(session).error();
   Variant variant{&model, std::move(*session), {}, nullptr, nullptr};
   const auto find_tokenizer = [&]() -> Result<void> {

@@ -40,7 +40,6 @@ enum class Word : std::uint32_t {
   // Told by the host.
   kStop,   ///< no more of this request
   kReply,  ///< to something the worker asked
-  kQuit,
   // Told by the worker.
   kAnswer,
   kLog,

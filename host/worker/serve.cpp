@@ -147,7 +147,6 @@ class Server {
       if (!*message) continue;
       const auto word = static_cast<Word>((*message)->type);
       Question question{word, (*message)->call, std::string((*message)->payload)};
-      if (word == Word::kQuit) ::_exit(0);
       if (word == Word::kStop) {
         stop(question);
       } else if (word == Word::kReply) {

@@ -1,5 +1,6 @@
-// The one way the host talks to a backend: load, then batches of requests. Values only, so that the
-// backend may live in another process. Stop texts and time stamps are this side's.
+// The one way the host talks to a backend: load, then batches of requests. Values only, for the
+// backend may live in another process; stop texts and time stamps are made beside it, wherever it
+// is.
 #pragma once
 
 #include <atomic>
@@ -138,8 +139,8 @@ class Session {
                                       const Decoding& decoding, const GenerationSink& sink) = 0;
 };
 
-/// Creates the backend of a variant inside this process.
-Result<std::unique_ptr<Session>> open_in_process(const ModelSpec& model, std::uint64_t seed,
-                                                 const std::atomic<bool>& cancelled);
+/// Creates the backend of a variant, in a worker unless the model says otherwise.
+Result<std::unique_ptr<Session>> open_session(const ModelSpec& model, std::uint64_t seed,
+                                              const std::atomic<bool>& cancelled);
 
 }  // namespace assay::host

@@ -94,7 +94,8 @@ Worker::Worker(std::unique_ptr<Channel> channel, std::unique_ptr<Process> proces
       listener_([this] { listen(); }) {}
 
 Worker::~Worker() {
-  tell(Word::kQuit, 0, {});
+  // It ends itself and its group when the line does; a message could wait for ever.
+  channel_->hang_up();
   process_->end(kGrace);
   listener_.join();
 }

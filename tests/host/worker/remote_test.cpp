@@ -162,7 +162,7 @@ class RemoteSession : public Remotes {
     model.backend.options = options;
     model.isolation = isolation;
     model.timeout_seconds = timeout_seconds_;
-    auto session = open_in_process(model, 1, cancelled_);
+    auto session = open_session(model, 1, cancelled_);
     EXPECT_TRUE(session) << session.error().text;
     if (!session) return nullptr;
     auto info = (*session)->load(0);

@@ -53,7 +53,7 @@ class SessionTest : public testing::Test {
              {"fault", "none"}};
     all.update(options);
     model.backend.options = all;
-    auto opened = open_in_process(model, 1, cancelled_);
+    auto opened = open_session(model, 1, cancelled_);
     ASSERT_TRUE(opened) << opened.error().text;
     session_ = std::move(*opened);
     ASSERT_TRUE(session_->load(0));
@@ -238,7 +238,7 @@ class TextSession : public SessionTest {
     model.backend.options = {
         {"rule", "sum"}, {"counts", true}, {"straddles", false}, {"off_by", 0}, {"fault", "none"}};
     model.backend.options.update(options);
-    auto opened = open_in_process(model, 1, cancelled_);
+    auto opened = open_session(model, 1, cancelled_);
     ASSERT_TRUE(opened) << opened.error().text;
     session_ = std::move(*opened);
     ASSERT_TRUE(session_->load(0));

@@ -1,3 +1,5 @@
+#include "host/worker/session.hpp"
+
 #include <algorithm>
 #include <optional>
 #include <string>
@@ -9,14 +11,13 @@
 #include "host/worker/answers.hpp"
 #include "host/worker/far_answers.hpp"
 #include "host/worker/remote.hpp"
-#include "host/worker/session.hpp"
 
 namespace assay::host {
 namespace {
 
-class InProcess final : public Session {
+class BackendSession final : public Session {
  public:
-  InProcess(Instance instance, std::string model_dir, assay_device device)
+  BackendSession(Instance instance, std::string model_dir, assay_device device)
       : instance_(std::move(instance)), model_dir_(std::move(model_dir)), device_(device) {}
 
   Result<ModelInfo> load(std::uint64_t max_tokens) override {
@@ -98,8 +99,8 @@ Result<void> check_budget(const ModelSpec& model, const Lease& lease) {
 
 }  // namespace
 
-Result<std::unique_ptr<Session>> open_in_process(const ModelSpec& model, std::uint64_t seed,
-                                                 const std::atomic<bool>& cancelled) {
+Result<std::unique_ptr<Session>> open_session(const ModelSpec& model, std::uint64_t seed,
+                                              const std::atomic<bool>& cancelled) {
   const Component& component = *model.backend.component;
   const auto* api = static_cast<const assay_backend_v1*>(component.constants->api);
   if ((api->run == nullptr && !is_text_only(component)) || job_of(component, "", 0).want == 0) {
@@ -121,7 +122,7 @@ Result<std::unique_ptr<Session>> open_in_process(const ModelSpec& model, std::ui
   auto instance = Instance::create(component, model.backend.options, lease);
   if (!instance) return std::move(instance).error();
   return std::unique_ptr<Session>(
-      std::make_unique<InProcess>(std::move(*instance), model.path.string(), model.device));
+      std::make_unique<BackendSession>(std::move(*instance), model.path.string(), model.device));
 }
 
 }  // namespace assay::host

@@ -27,6 +27,8 @@ std::string fault;  // what the backend below does wrong; empty: nothing
 
 bool has(const char* name) { return fault == name; }
 
+std::uint64_t caps = ASSAY_CAP_GENERATE;  // what it declares, and answers
+
 std::atomic<int> n_calls = 0;  // of whatever a fault counts
 
 assay_str str(std::string_view text) { return {text.data(), text.size()}; }
@@ -146,6 +148,11 @@ assay_status run_text(void*, const assay_text_batch* batch, const assay_text_sin
     failure.struct_size = sizeof failure;
     if (request.kind == ASSAY_REQ_GENERATE) {
       sink->text(sink->ctx, request.id, str(has("half_a_character") ? "Z\xC3" : "Z\xC3\xBC"), 1);
+    } else if (request.kind == ASSAY_REQ_SCORE && (caps & ASSAY_CAP_SCORE) != 0) {
+      const std::int64_t pieces[] = {has("pieces_descend") ? 6 : 2, 5};
+      const float logprobs[] = {-1, has("positive") ? 1.0F : -1.0F};
+      sink->scores(sink->ctx, request.id, 0, pieces, logprobs, nullptr, 2);
+      if (has("fails_what_it_declares")) refused(&failure, ASSAY_UNIMPLEMENTED, "not scored");
     } else if (request.kind != ASSAY_REQ_SCORE || !has("scores_undeclared")) {
       refused(&failure, has("any_failure") ? ASSAY_INTERNAL : ASSAY_UNIMPLEMENTED, "no such kind");
     }
@@ -207,19 +214,29 @@ constexpr assay_component kComponent{
     kExtensions,
     std::size(kExtensions)};
 
+assay_component planted() {
+  assay_component component = kComponent;
+  component.caps = caps;
+  return component;
+}
+
 class PlantedExtension : public testing::TestWithParam<Planted> {
  public:
-  ~PlantedExtension() override { fault.clear(); }
+  ~PlantedExtension() override {
+    fault.clear();
+    caps = ASSAY_CAP_GENERATE;
+  }
 };
 
 TEST_P(PlantedExtension, IsFound) {
   fault.clear();
+  if (GetParam().caps != 0) caps = GetParam().caps;
   n_calls = 0;
-  const auto sound = outcome_of(GetParam().test, kComponent);
+  const auto sound = outcome_of(GetParam().test, planted());
   EXPECT_EQ(sound.verdict, Verdict::kPassed) << shown(sound);
   fault = GetParam().fault;
   n_calls = 0;
-  EXPECT_EQ(outcome_of(GetParam().test, kComponent).verdict, Verdict::kFailed)
+  EXPECT_EQ(outcome_of(GetParam().test, planted()).verdict, Verdict::kFailed)
       << fault << " was not found";
 }
 
@@ -258,6 +275,9 @@ constexpr Planted kPlanted[] = {
     {"done_twice", "text.is-answered"},
     {"text_after_done", "text.is-answered"},
     {"answers_another", "text.is-answered"},
+    {"pieces_descend", "text.is-answered", ASSAY_CAP_GENERATE | ASSAY_CAP_SCORE},
+    {"positive", "text.is-answered", ASSAY_CAP_GENERATE | ASSAY_CAP_SCORE},
+    {"fails_what_it_declares", "text.is-answered", ASSAY_CAP_GENERATE | ASSAY_CAP_SCORE},
     {"refuses_what_works", "config.check-agrees-with-create"},
     {"cannot_check", "config.check-agrees-with-create"},
 };

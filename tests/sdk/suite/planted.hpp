@@ -42,7 +42,7 @@ inline Outcome outcome_of(const char* test, const assay_component& component,
   settings.plugin = &plugin;
   settings.options = std::move(options);
   settings.folder = mkdtemp(name.data());
-  settings.limits = {.grace = 0.4, .silence = 0.4};  // a fault is not to keep a test waiting
+  settings.limits = {.grace = 1, .silence = 1};  // a fault is not to keep a test waiting
   check::LocalSubject subject(component);
   const Test* found = find_test(test);
   EXPECT_NE(found, nullptr) << test << " is no test of the suite";

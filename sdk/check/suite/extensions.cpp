@@ -40,7 +40,13 @@ std::vector<Element> filled(Probe& probe, const std::string& what, Call&& call) 
     probe.expect(std::memcmp(buffer.data(), before.data(), buffer.size() * sizeof(Element)) == 0,
                  what + " wrote into a buffer that is too small; expected nothing written");
   }
+  std::vector<Element> ample(n + 64);
   std::uint64_t got = 0;
+  status = call(ample.data(), ample.size(), &got, &error);
+  probe.expect(status == ASSAY_OK && got == n,
+               what + " with room to spare answered " + said(status, error) + " and *n " +
+                   std::to_string(got) + "; with no room *n was " + std::to_string(n));
+  got = 0;
   buffer = before;
   status = call(buffer.data(), n, &got, &error);
   probe.require(status == ASSAY_OK && got == n,

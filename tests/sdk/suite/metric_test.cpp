@@ -1,4 +1,5 @@
 // A metric, a dataset and a reporter that keep the contract, and the same with one fault at a time.
+#include <assay/ext.h>
 #include <gmock/gmock.h>
 
 #include <assay/sdk.hpp>
@@ -7,12 +8,15 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <utility>
 
 #include "tests/sdk/suite/planted.hpp"
 
 namespace {
 
+using assay::suite::named;
 using assay::suite::outcome_of;
+using assay::suite::Planted;
 using assay::suite::shown;
 using assay::suite::Verdict;
 
@@ -35,7 +39,6 @@ struct Length : assay::Metric {
     if (has("throws_out_of_range") && (scale < 1 || scale > 100)) {
       throw assay::Error(ASSAY_INVALID_ARGUMENT, "scale", "\xFF\xFE");
     }
-    if (has("leaks")) std::memset(new char[1 << 20], 1, 1 << 20);
   }
 
   double score(const assay::Sample& item) {
@@ -58,8 +61,15 @@ struct Length : assay::Metric {
 
 const assay_component& metric() { return *assay::detail::component_of<Length>(); }
 
+bool has_rows = false;  // since the last finish
+
 assay_status broken_finish(void* self, const assay_value_sink* sink, assay_error* error) noexcept {
   const auto& api = *static_cast<const assay_metric_v1*>(metric().api);
+  if (has("finish_needs_rows") && !std::exchange(has_rows, false)) {
+    error->code = ASSAY_FAILED_PRECONDITION;
+    std::strcpy(error->text, "there were no rows");
+    return ASSAY_FAILED_PRECONDITION;
+  }
   if (has("finishes_twice")) {
     sink->total(sink->ctx, "length", 1, 0, 0);
     return ASSAY_OK;
@@ -87,6 +97,13 @@ assay_status broken_update(void* self, const ArrowSchema* schema, const ArrowArr
     std::strcpy(error->text, "large_utf8 is not read");
     return ASSAY_INVALID_ARGUMENT;
   }
+  if (has("refuses_rows")) {
+    error->code = ASSAY_INTERNAL;
+    std::strcpy(error->text, "rows are not read");
+    return ASSAY_INTERNAL;
+  }
+  if (has("empty_batch_gives") && rows->length == 0) sink->sample(sink->ctx, 0, "length", 1);
+  if (rows->length > 0) has_rows = true;
   if (has("any_column") && schema->n_children < 2) return ASSAY_OK;
   const assay_status status = api.update(self, schema, rows, sink, error);
   if (has("releases_input") && rows->length > 0) {
@@ -98,20 +115,31 @@ assay_status broken_update(void* self, const ArrowSchema* schema, const ArrowArr
 
 constexpr assay_metric_v1 kBrokenApi{sizeof kBrokenApi, 0, broken_update, broken_finish};
 
-/// The component with the functions above in front.
-assay_component planted_metric() {
-  assay_component component = metric();
-  component.api = &kBrokenApi;
-  return component;
+assay_status totals(void*, const double* sums, const double* items, std::uint64_t n, double* out,
+                    assay_error*) noexcept {
+  for (std::uint64_t i = 0; i < n; ++i) {
+    out[i] = items[i] > 0 ? sums[i] / items[i] : std::nan("");
+    if (has("odd_sums")) out[i] += 1;
+    if (has("mean_is_a_sum")) out[i] = sums[i];
+  }
+  if (has("writes_beyond_totals") && n > 1) out[n] = 0;
+  return ASSAY_OK;
 }
 
-struct Planted {
-  const char* fault;
-  const char* test;
-};
+constexpr const char* kTerms[] = {"length"};
+constexpr const char* kUnknownTerms[] = {"width"};
+constexpr assay_metric_sums_v1 kSums{sizeof kSums, 0, kTerms, 1, totals};
+constexpr assay_metric_sums_v1 kUnknownSums{sizeof kUnknownSums, 0, kUnknownTerms, 1, totals};
 
-std::string named(const testing::TestParamInfo<Planted>& planted) {
-  return std::to_string(planted.index) + "_" + planted.param.fault;
+/// The component with the functions above in front.
+assay_component planted_metric() {
+  static assay_extension extension;
+  extension = {ASSAY_METRIC_SUMS_1, has("unknown_term") ? &kUnknownSums : &kSums};
+  assay_component component = metric();
+  component.api = &kBrokenApi;
+  component.extensions = &extension;
+  component.n_extensions = 1;
+  return component;
 }
 
 class PlantedMetric : public testing::TestWithParam<Planted> {
@@ -121,12 +149,11 @@ class PlantedMetric : public testing::TestWithParam<Planted> {
 
 TEST_P(PlantedMetric, IsFound) {
   fault.clear();
-  const assay_component component = planted_metric();
   const assay::check::Options options{{"scale", std::int64_t{1}}};
-  const auto sound = outcome_of(GetParam().test, component, options);
+  const auto sound = outcome_of(GetParam().test, planted_metric(), options);
   EXPECT_EQ(sound.verdict, Verdict::kPassed) << shown(sound);
   fault = GetParam().fault;
-  const auto outcome = outcome_of(GetParam().test, component, options);
+  const auto outcome = outcome_of(GetParam().test, planted_metric(), options);
   EXPECT_EQ(outcome.verdict, Verdict::kFailed) << fault << " was not found";
 }
 
@@ -138,6 +165,14 @@ INSTANTIATE_TEST_SUITE_P(
                     Planted{"finishes_twice", "metric.nothing-after-finish"},
                     Planted{"needs_weight", "metric.nulls-are-taken"},
                     Planted{"first_column_by_place", "metric.columns-by-name"},
+                    Planted{"utf8_only", "metric.large-texts-are-taken"},
+                    Planted{"refuses_rows", "metric.takes-declared-rows"},
+                    Planted{"finish_needs_rows", "metric.nothing-is-legal"},
+                    Planted{"empty_batch_gives", "metric.nothing-is-legal"},
+                    Planted{"odd_sums", "sums.agree-with-totals"},
+                    Planted{"mean_is_a_sum", "sums.agree-with-totals"},
+                    Planted{"writes_beyond_totals", "sums.agree-with-totals"},
+                    Planted{"unknown_term", "sums.name-samples"},
                     Planted{"releases_input", "metric.input-is-borrowed"},
                     Planted{"shares_state", "metric.instances-do-not-interact"},
                     Planted{"out_of_bounds", "metric.values-are-as-declared"},
@@ -147,17 +182,6 @@ INSTANTIATE_TEST_SUITE_P(
                     Planted{"counts_batches", "fuzz.rows"},
                     Planted{"throws_out_of_range", "lifecycle.values-out-of-range-do-no-harm"}),
     named);
-
-TEST(Suite, FindsAMetricThatReadsOneKindOfText) {
-  fault = "utf8_only";
-  const assay_component component = planted_metric();
-  const assay::check::Options options{{"scale", std::int64_t{1}}};
-  EXPECT_EQ(outcome_of("metric.large-texts-are-taken", component, options).verdict,
-            Verdict::kFailed);
-  fault.clear();
-  EXPECT_EQ(outcome_of("metric.large-texts-are-taken", component, options).verdict,
-            Verdict::kPassed);
-}
 
 // ---- dataset ----
 
@@ -233,6 +257,16 @@ struct Page : assay::Reporter {
   std::string file;
 };
 
+const assay_component& reporter() { return *assay::detail::component_of<Page>(); }
+
+assay_status broken_write(void* self, const assay_report* report, assay_error* error) noexcept {
+  const auto& api = *static_cast<const assay_reporter_v1*>(reporter().api);
+  const assay_status status = api.write(self, report, error);
+  return has("writes_again") ? ASSAY_OK : status;
+}
+
+constexpr assay_reporter_v1 kBrokenReporter{sizeof kBrokenReporter, 0, broken_write};
+
 class PlantedReporter : public testing::TestWithParam<Planted> {
  public:
   ~PlantedReporter() override { fault.clear(); }
@@ -240,7 +274,8 @@ class PlantedReporter : public testing::TestWithParam<Planted> {
 
 TEST_P(PlantedReporter, IsFound) {
   fault.clear();
-  const assay_component& component = *assay::detail::component_of<Page>();
+  assay_component component = reporter();
+  component.api = &kBrokenReporter;
   const assay::check::Options options{{"file", std::string("page.txt")}};
   const auto sound = outcome_of(GetParam().test, component, options);
   EXPECT_EQ(sound.verdict, Verdict::kPassed) << shown(sound);
@@ -255,6 +290,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Planted{"needs_records", "reporter.takes-an-empty-run"},
                     Planted{"chokes_on_escapes", "reporter.takes-odd-characters"},
                     Planted{"counts", "reporter.writes-the-same-again"},
+                    Planted{"writes_again", "reporter.writes-once"},
                     Planted{"says_nothing", "reporter.says-when-it-cannot-write"}),
     named);
 

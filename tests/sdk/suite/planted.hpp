@@ -5,11 +5,29 @@
 #include <gmock/gmock.h>
 
 #include <assay/suite/suite.hpp>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
+#include <ostream>
 #include <string>
 
 namespace assay::suite {
+
+/// A fault and the test that is there for it.
+struct Planted {
+  const char* fault;
+  const char* test;
+  std::uint64_t caps = 0;  ///< what the component declares; 0: as it is
+};
+
+/// Names the test in the list of a test program, where it is looked for.
+inline void PrintTo(const Planted& planted, std::ostream* out) {
+  *out << planted.test << ' ' << planted.fault;
+}
+
+inline std::string named(const testing::TestParamInfo<Planted>& planted) {
+  return std::to_string(planted.index) + "_" + planted.param.fault;
+}
 
 inline Outcome outcome_of(const char* test, const assay_component& component,
                           check::Options options = {}) {
@@ -24,6 +42,7 @@ inline Outcome outcome_of(const char* test, const assay_component& component,
   settings.plugin = &plugin;
   settings.options = std::move(options);
   settings.folder = mkdtemp(name.data());
+  settings.limits = {.grace = 1, .silence = 1};  // a fault is not to keep a test waiting
   check::LocalSubject subject(component);
   const Test* found = find_test(test);
   EXPECT_NE(found, nullptr) << test << " is no test of the suite";

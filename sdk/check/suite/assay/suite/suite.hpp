@@ -33,6 +33,14 @@ struct LibraryFacts {
   std::optional<double> load_seconds;
 };
 
+/// How long a component may take.
+///
+/// Units    seconds
+struct Limits {
+  double grace = 5;     ///< from a cancel to the end of run
+  double silence = 60;  ///< between two signs of life
+};
+
 /// What tests are given.
 ///
 /// Owns     the caller keeps `plugin` alive
@@ -45,6 +53,7 @@ struct Settings {
   std::string split;                       ///< datasets
   std::string folder;                      ///< the test's own, empty; the caller removes it
   std::uint64_t seed = 1234;
+  Limits limits;
 };
 
 enum class Verdict { kPassed, kFailed, kNotApplicable };

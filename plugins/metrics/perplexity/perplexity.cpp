@@ -181,6 +181,7 @@ struct Perplexity : assay::Metric {
   }
 
   void finish(assay::Totals out) {
+    if (per_token.n() == 0) return;  // of no items there is nothing to say
     if (per_token.units() == 0) {
       throw assay::Error(ASSAY_INVALID_ARGUMENT, "n_tokens",
                          "perplexity of zero tokens is undefined");

@@ -142,7 +142,9 @@ struct BackendInstance : Instance<T> {
 
   /// Refuses what the loaded model has no room or no rows for, as far as load() told.
   void check_fits(const Request& request) const {
-    if (max_context > 0 && request.n_tokens > max_context) {
+    // The last token of a request to score is only predicted.
+    const std::uint64_t room = max_context + (request.kind == ASSAY_REQ_SCORE ? 1 : 0);
+    if (max_context > 0 && request.n_tokens > room) {
       throw Error(ASSAY_RESOURCE_EXHAUSTED, std::to_string(request.id),
                   "a request of " + std::to_string(request.n_tokens) +
                       " tokens is longer than the context of " + std::to_string(max_context));

@@ -80,7 +80,7 @@ inline std::string file_of_split(std::string path, std::string_view split, FileK
   std::error_code ignored;
   if (!std::filesystem::is_directory(path, ignored)) {
     if (name.empty()) return path;
-    throw Error(ASSAY_INVALID_ARGUMENT, "split",
+    throw Error(ASSAY_NOT_FOUND, "split",
                 path + " is one " + std::string(kind.name) + " and has no split \"" + name +
                     "\"; put {split} into path, name a folder that holds " + file_name +
                     (kind.has_split_column ? ", set split_column" : "") + ", or leave split out");

@@ -5,12 +5,15 @@
 #include <cmath>
 
 #include "host/loader/registry.hpp"
+#include "tests/support/chosen_plugins.hpp"
 
 namespace assay::host {
 namespace {
 
 const Registry& plugins() {
-  static const Registry registry = Registry::scan({ASSAY_TEST_PLUGINS});
+  static const ChosenPlugins chosen(ASSAY_TEST_PLUGINS,
+                                    {"assay-accuracy", "assay-likelihood", "assay-perplexity"});
+  static const Registry registry = Registry::scan({chosen.path()});
   return registry;
 }
 
@@ -282,6 +285,9 @@ TEST(MeasureWithErrors, LeavesNoOutputOfPerplexityWithoutAnError) {
 TEST(Measure, PassesOnWhatTheMetricReports) {
   const TaskSpec task = task_with("assay/perplexity", Protocol::kPerplexity);
   RowTable table(task);
+  Json empty = document_row(0, 0, 1);
+  for (const char* count : {"n_tokens", "n_bytes", "n_words"}) empty[count] = 0;
+  ASSERT_TRUE(table.add(empty));
   const auto measured = measure(task.metrics[0], table, all_rows(table), 1);
   ASSERT_FALSE(measured);
   EXPECT_NE(measured.error().text.find("zero tokens"), std::string::npos) << measured.error().text;

@@ -104,7 +104,9 @@ TEST(Perplexity, LeavesOutTheFigureOfATextWithoutWordsOrWindows) {
 }
 
 TEST(Perplexity, OfZeroTokensIsAnError) {
-  EXPECT_EQ(measure("assay/perplexity", {}).said.text, "perplexity of zero tokens is undefined");
+  const Measured nothing = measure("assay/perplexity", {});
+  EXPECT_EQ(nothing.said.text, "");
+  EXPECT_TRUE(nothing.totals.empty()) << "of no items there is nothing to say";
   EXPECT_EQ(measure("assay/perplexity", {item(0, 0, 0, 0)}).said.text,
             "perplexity of zero tokens is undefined");
 }

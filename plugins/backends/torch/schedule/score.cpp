@@ -243,7 +243,9 @@ void score(const Decoder& decoder, const assay_batch& batch, const assay_result_
     if (verdict.code != ASSAY_OK) {
       fail(sink, request.id, verdict.code, verdict.text);
     } else {
-      sink.done(sink.ctx, request.id, nullptr, nullptr);
+      assay_usage nothing{};
+      nothing.struct_size = sizeof nothing;
+      sink.done(sink.ctx, request.id, nullptr, &nothing);
     }
   }
   run_all(decoder, requests, batch.flags, sink, settings);

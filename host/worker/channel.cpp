@@ -33,6 +33,9 @@ constexpr std::uint64_t kInlineBytes = 32u << 10;  // far below the largest pack
 constexpr std::uint64_t kPieceBytes = 1u << 20;    // the sender fills one while another is read
 constexpr std::uint64_t kAlignment = 64;           // of a piece in the ring: numbers are read there
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+// How long a receiver looks again and again before it sleeps: waking up takes longer than most
+// answers.
+constexpr std::chrono::microseconds kAwake{50};
 // How long a wait may last before the other end's life is looked at: a dead one wakes nobody.
 constexpr long kLookNanoseconds = 20'000'000;
 
@@ -285,6 +288,7 @@ Result<std::optional<Message>> Channel::State::take_packet(const Packet& packet,
 }
 
 Result<std::optional<Message>> Channel::State::next(Clock::time_point deadline) {
+  const Clock::time_point awake_until = std::min(Clock::now() + kAwake, deadline);
   while (true) {
     Packet packet;
     std::array<iovec, 2> parts{{{&packet, sizeof packet}, {in.small.data(), in.small.size()}}};
@@ -303,6 +307,7 @@ Result<std::optional<Message>> Channel::State::next(Clock::time_point deadline) 
       // The end of the line and an empty packet look alike.
       return is_hung_up(socket.number) ? gone() : broken("an empty packet");
     } else if (errno == EAGAIN) {
+      if (Clock::now() < awake_until) continue;
       auto came = wait_for_packet(deadline);
       if (!came) return std::move(came).error();
       if (!*came) return std::optional<Message>{};

@@ -57,11 +57,8 @@ Result<std::vector<DeviceMemory>> memory_of(const Instance& backend, assay_devic
 Result<void> reset_memory_peaks(const Instance& backend) {
   const assay_backend_memory_v1* table = table_of(backend);
   if (table == nullptr) return {};
-  assay_error error{};
-  error.struct_size = sizeof error;
-  const assay_status status = table->reset_peaks(backend.self(), &error);
-  if (status != ASSAY_OK) return failure_from(backend.component(), status, error);
-  return {};
+  return backend.call(
+      "reset_peaks", [&](assay_error* error) { return table->reset_peaks(backend.self(), error); });
 }
 
 }  // namespace assay::host

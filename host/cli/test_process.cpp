@@ -17,6 +17,8 @@
 #include <system_error>
 #include <utility>
 
+#include "host/worker/descriptor.hpp"
+
 namespace assay::host {
 namespace {
 
@@ -25,24 +27,6 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kLastLines = 20;
 constexpr std::size_t kMostBytes = 1u << 20;  // of what a test writes
 constexpr int kAnswer = 3;
-
-/// A descriptor that is closed at the end.
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 struct Pipe {
   Descriptor read, write;
@@ -58,11 +42,11 @@ Pipe make_pipe() {
 Descriptor memory_file(const std::string& text) {
   Descriptor file(memfd_create("assay-check", MFD_CLOEXEC));
   for (std::size_t at = 0; at < text.size();) {
-    const ssize_t n = write(file.get(), text.data() + at, text.size() - at);
+    const ssize_t n = write(file.number, text.data() + at, text.size() - at);
     if (n < 0) throw std::system_error(errno, std::generic_category(), "a job");
     at += static_cast<std::size_t>(n);
   }
-  lseek(file.get(), 0, SEEK_SET);
+  lseek(file.number, 0, SEEK_SET);
   return file;
 }
 
@@ -85,13 +69,13 @@ std::unique_ptr<Running> start(const std::filesystem::path& executable,
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   // Above the descriptors that are placed, so that none is overwritten before it is used.
-  const Descriptor high_answer(fcntl(answer.write.get(), F_DUPFD_CLOEXEC, 10));
-  const Descriptor high_errors(fcntl(errors.write.get(), F_DUPFD_CLOEXEC, 10));
-  const Descriptor high_input(fcntl(input.get(), F_DUPFD_CLOEXEC, 10));
-  posix_spawn_file_actions_adddup2(&actions, high_input.get(), STDIN_FILENO);
+  const Descriptor high_answer(fcntl(answer.write.number, F_DUPFD_CLOEXEC, 10));
+  const Descriptor high_errors(fcntl(errors.write.number, F_DUPFD_CLOEXEC, 10));
+  const Descriptor high_input(fcntl(input.number, F_DUPFD_CLOEXEC, 10));
+  posix_spawn_file_actions_adddup2(&actions, high_input.number, STDIN_FILENO);
   posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-  posix_spawn_file_actions_adddup2(&actions, high_errors.get(), STDERR_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, high_answer.get(), kAnswer);
+  posix_spawn_file_actions_adddup2(&actions, high_errors.number, STDERR_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, high_answer.number, kAnswer);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
@@ -193,17 +177,17 @@ void run_test_processes(const std::filesystem::path& executable,
     }
     std::vector<pollfd> waiting;
     for (const auto& each : running) {
-      waiting.push_back({each->is_answer_open ? each->answer.get() : -1, POLLIN, 0});
-      waiting.push_back({each->is_error_open ? each->errors.get() : -1, POLLIN, 0});
+      waiting.push_back({each->is_answer_open ? each->answer.number : -1, POLLIN, 0});
+      waiting.push_back({each->is_error_open ? each->errors.number : -1, POLLIN, 0});
     }
     poll(waiting.data(), waiting.size(), 50);
     for (std::size_t i = 0; i < running.size(); ++i) {
       Running& each = *running[i];
       if (waiting[2 * i].revents != 0) {
-        each.is_answer_open = drain(each.answer.get(), each.answer_text);
+        each.is_answer_open = drain(each.answer.number, each.answer_text);
       }
       if (waiting[2 * i + 1].revents != 0) {
-        each.is_error_open = drain(each.errors.get(), each.error_text);
+        each.is_error_open = drain(each.errors.number, each.error_text);
       }
       if (!each.is_late && Clock::now() > each.deadline) {
         each.is_late = true;
@@ -217,8 +201,8 @@ void run_test_processes(const std::filesystem::path& executable,
         continue;
       }
       // What is in the pipes already; a child that was left may never close them.
-      for (auto [descriptor, text] : {std::pair(each.answer.get(), &each.answer_text),
-                                      std::pair(each.errors.get(), &each.error_text)}) {
+      for (auto [descriptor, text] : {std::pair(each.answer.number, &each.answer_text),
+                                      std::pair(each.errors.number, &each.error_text)}) {
         fcntl(descriptor, F_SETFL, O_NONBLOCK);
         for (pollfd more{descriptor, POLLIN, 0};
              poll(&more, 1, 0) > 0 && drain(descriptor, *text);) {

@@ -89,29 +89,34 @@ at::Tensor positions_of(std::span<const Segment> segments, const at::Device& dev
 class Pass {
  public:
   Pass(const Decoder& decoder, std::span<const Segment> segments, const at::Tensor& positions,
-       const at::Tensor& x)
+       const at::Tensor& x, const Observer& observer)
       : decoder_(decoder),
         spec_(decoder.spec),
         segments_(segments),
+        observer_(observer),
         buffers_(make_buffers(spec_, x.size(0), x.options())) {
     for (const RopeSpec& rope : spec_.ropes)
       ropes_.push_back(make_rope_table(rope, segments, positions, decoder.dtype));
+    for (const Segment& segment : segments) lengths_.push_back(segment.length);
   }
 
-  void block(std::size_t layer, CacheLayer* cache, at::Tensor& x);
+  void run(const Block& block, std::size_t layer, CacheLayer* cache, at::Tensor& x);
 
  private:
-  void sequential(std::size_t layer, CacheLayer* cache, at::Tensor& x);
-  void parallel(std::size_t layer, CacheLayer* cache, at::Tensor& x);
+  void sequential(const Block& block, std::size_t layer, CacheLayer* cache, at::Tensor& x);
+  void parallel(const Block& block, std::size_t layer, CacheLayer* cache, at::Tensor& x);
+  void apply(Slot slot, const Linear& linear, const at::Tensor& x, at::Tensor& out) const;
   const at::Tensor& enter(const Norm& norm, const at::Tensor& x);
   void add(const Norm& norm, const Norm& exit_norm, at::Tensor& x);
-  void attend_to(std::size_t layer, const at::Tensor& input, CacheLayer* cache);
+  void attend_to(const Block& block, std::size_t layer, const at::Tensor& input, CacheLayer* cache);
   at::Tensor prepared_heads(const Block& block, std::size_t rope, const at::Tensor& heads);
   void mlp(const Block& block, const at::Tensor& input, at::Tensor& out);
 
   const Decoder& decoder_;
   const DecoderSpec& spec_;
   std::span<const Segment> segments_;
+  const Observer& observer_;
+  std::vector<std::int64_t> lengths_;  // of the segments
   std::vector<RopeTable> ropes_;
   Buffers buffers_;
 };
@@ -133,11 +138,16 @@ at::Tensor Pass::prepared_heads(const Block& block, std::size_t rope, const at::
   return buffers_.rotated;
 }
 
+void Pass::apply(Slot slot, const Linear& linear, const at::Tensor& x, at::Tensor& out) const {
+  if (observer_) observer_(slot, x);
+  linear.apply(x, out, lengths_);
+}
+
 /// Writes to buffers_.projected.
-void Pass::attend_to(std::size_t layer, const at::Tensor& input, CacheLayer* cache) {
-  const Block& block = decoder_.blocks[layer];
+void Pass::attend_to(const Block& block, std::size_t layer, const at::Tensor& input,
+                     CacheLayer* cache) {
   const AttentionSpec& attention = spec_.attention[layer];
-  block.query_key_value->apply(input, buffers_.query_key_value);
+  apply(Slot::kQueryKeyValue, *block.query_key_value, input, buffers_.query_key_value);
   const auto heads = buffers_.query_key_value.unflatten(1, {-1, spec_.head_dim});
   const auto prepared =
       prepared_heads(block, attention.rope, heads.narrow(1, 0, spec_.heads + spec_.kv_heads));
@@ -146,15 +156,15 @@ void Pass::attend_to(std::size_t layer, const at::Tensor& input, CacheLayer* cac
   attend(rule, prepared.narrow(1, 0, spec_.heads), prepared.narrow(1, spec_.heads, spec_.kv_heads),
          heads.narrow(1, spec_.heads + spec_.kv_heads, spec_.kv_heads), segments_, cache,
          buffers_.attended);
-  block.output->apply(buffers_.attended.flatten(1), buffers_.projected);
+  apply(Slot::kOutput, *block.output, buffers_.attended.flatten(1), buffers_.projected);
 }
 
 void Pass::mlp(const Block& block, const at::Tensor& input, at::Tensor& out) {
-  block.gate_up->apply(input, buffers_.gate_up);
+  apply(Slot::kGateUp, *block.gate_up, input, buffers_.gate_up);
   auto gate = buffers_.gate_up.narrow(1, 0, spec_.intermediate);
   activate(spec_.activation, gate);
   if (spec_.is_gated) gate.mul_(buffers_.gate_up.narrow(1, spec_.intermediate, spec_.intermediate));
-  block.down->apply(gate, out);
+  apply(Slot::kDown, *block.down, gate, out);
 }
 
 /// What attention or MLP reads: x behind its norm, unless that stands elsewhere.
@@ -178,30 +188,28 @@ void Pass::add(const Norm& norm, const Norm& exit_norm, at::Tensor& x) {
   }
 }
 
-void Pass::sequential(std::size_t layer, CacheLayer* cache, at::Tensor& x) {
-  const Block& block = decoder_.blocks[layer];
-  attend_to(layer, enter(block.attention_norm, x), cache);
+void Pass::sequential(const Block& block, std::size_t layer, CacheLayer* cache, at::Tensor& x) {
+  attend_to(block, layer, enter(block.attention_norm, x), cache);
   add(block.attention_norm, block.attention_exit_norm, x);
   mlp(block, enter(block.mlp_norm, x), buffers_.projected);
   add(block.mlp_norm, block.mlp_exit_norm, x);
 }
 
-void Pass::parallel(std::size_t layer, CacheLayer* cache, at::Tensor& x) {
-  const Block& block = decoder_.blocks[layer];
-  attend_to(layer, enter(block.attention_norm, x), cache);
+void Pass::parallel(const Block& block, std::size_t layer, CacheLayer* cache, at::Tensor& x) {
+  attend_to(block, layer, enter(block.attention_norm, x), cache);
   auto from_mlp = at::empty(x.sizes(), x.options());
   mlp(block, enter(block.mlp_norm, x), from_mlp);
   x.add_(from_mlp.add_(buffers_.projected));
 }
 
-void Pass::block(std::size_t layer, CacheLayer* cache, at::Tensor& x) {
-  if (spec_.residual == Residual::kParallel) return parallel(layer, cache, x);
-  sequential(layer, cache, x);
+void Pass::run(const Block& block, std::size_t layer, CacheLayer* cache, at::Tensor& x) {
+  if (spec_.residual == Residual::kParallel) return parallel(block, layer, cache, x);
+  sequential(block, layer, cache, x);
 }
 
 at::Tensor apply(const Linear& linear, const at::Tensor& x, std::int64_t outputs) {
   auto out = at::empty({x.size(0), outputs}, x.options());
-  linear.apply(x, out);
+  linear.apply(x, out, {});
   return out;
 }
 
@@ -218,6 +226,19 @@ at::Tensor embed(const Decoder& decoder, const at::Tensor& tokens, const at::Ten
 }
 
 }  // namespace
+
+std::unique_ptr<Linear>& linear_of(Block& block, Slot slot) {
+  switch (slot) {
+    case Slot::kQueryKeyValue:
+      return block.query_key_value;
+    case Slot::kOutput:
+      return block.output;
+    case Slot::kGateUp:
+      return block.gate_up;
+    default:
+      return block.down;
+  }
+}
 
 std::uint64_t weight_bytes(const Decoder& decoder) {
   std::uint64_t bytes = 0;
@@ -244,23 +265,39 @@ std::uint64_t weight_bytes(const Decoder& decoder) {
       add_linear(*linear);
   }
   add_norm(decoder.final_norm);
-  const bool is_tied = decoder.head->dequantize().is_alias_of(decoder.embedding);
+  const bool is_tied = decoder.spec.is_tied;
   return bytes + decoder.head->bytes() - (is_tied ? decoder.embedding.nbytes() : 0);
 }
 
-at::Tensor forward(const Decoder& decoder, const at::Tensor& tokens,
-                   std::span<const Segment> segments, KvCache* cache) {
-  const auto positions = positions_of(segments, decoder.device);
-  auto x = embed(decoder, tokens, positions);
-  Pass pass(decoder, segments, positions, x);
-  for (std::size_t layer = 0; layer < decoder.blocks.size(); ++layer)
-    pass.block(layer, cache == nullptr ? nullptr : &cache->layers[layer], x);
+at::Tensor enter(const Decoder& decoder, const at::Tensor& tokens,
+                 std::span<const Segment> segments) {
+  return embed(decoder, tokens, positions_of(segments, decoder.device));
+}
+
+void pass_block(const Decoder& decoder, const Block& block, std::size_t layer,
+                std::span<const Segment> segments, at::Tensor& x, const Observer& observer) {
+  Pass(decoder, segments, positions_of(segments, decoder.device), x, observer)
+      .run(block, layer, nullptr, x);
+}
+
+at::Tensor leave(const Decoder& decoder, at::Tensor x) {
   if (decoder.final_norm.weight.defined()) {
     auto normed = at::empty_like(x);
     normalize(decoder.spec.norm, decoder.final_norm, x, normed);
     x = normed;
   }
   return decoder.project_out ? apply(*decoder.project_out, x, decoder.spec.embedding_width) : x;
+}
+
+at::Tensor forward(const Decoder& decoder, const at::Tensor& tokens,
+                   std::span<const Segment> segments, KvCache* cache) {
+  const auto positions = positions_of(segments, decoder.device);
+  auto x = embed(decoder, tokens, positions);
+  const Observer nobody;
+  Pass pass(decoder, segments, positions, x, nobody);
+  for (std::size_t layer = 0; layer < decoder.blocks.size(); ++layer)
+    pass.run(decoder.blocks[layer], layer, cache == nullptr ? nullptr : &cache->layers[layer], x);
+  return leave(decoder, std::move(x));
 }
 
 }  // namespace assay_torch

@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -22,6 +23,10 @@ struct Norm {
   at::Tensor weight, bias;
 };
 
+/// The linear layers that may be quantized: four of every block, in the order of its pass, and the
+/// output layer.
+enum class Slot { kQueryKeyValue, kOutput, kGateUp, kDown, kHead };
+
 /// The weights of one block. Projections that read the same input are one matrix, their rows one
 /// behind the other.
 struct Block {
@@ -32,6 +37,9 @@ struct Block {
   std::unique_ptr<Linear> gate_up;  ///< up alone where the MLP is not gated
   std::unique_ptr<Linear> down;
 };
+
+/// Of the block's four.
+std::unique_ptr<Linear>& linear_of(Block& block, Slot slot);
 
 struct Decoder {
   DecoderSpec spec;
@@ -57,5 +65,21 @@ std::uint64_t weight_bytes(const Decoder& decoder);
 ///          norm statistics, the rope's angles, softmax
 at::Tensor forward(const Decoder& decoder, const at::Tensor& tokens,
                    std::span<const Segment> segments, KvCache* cache = nullptr);
+
+/// The same pass in steps, for who changes blocks between them: x before the first block, one block
+/// (x in place), the hidden states behind the last.
+///
+/// Shapes   x [sum of lengths, hidden]
+at::Tensor enter(const Decoder& decoder, const at::Tensor& tokens,
+                 std::span<const Segment> segments);
+
+/// Told what each linear layer of a block is applied to, before it is.
+using Observer = std::function<void(Slot slot, const at::Tensor& x)>;
+
+/// `layer` says which of the spec's attention rules holds; the block need not be the decoder's.
+void pass_block(const Decoder& decoder, const Block& block, std::size_t layer,
+                std::span<const Segment> segments, at::Tensor& x, const Observer& observer);
+
+at::Tensor leave(const Decoder& decoder, at::Tensor x);
 
 }  // namespace assay_torch

@@ -35,8 +35,9 @@ at::Tensor greedy_of(const at::Tensor& logits, const at::Tensor& targets) {
 CappedHead::CappedHead(std::unique_ptr<Linear> linear, double cap)
     : linear_(std::move(linear)), cap_(cap) {}
 
-void CappedHead::apply(const at::Tensor& x, at::Tensor& out) const {
-  linear_->apply(x, out);
+void CappedHead::apply(const at::Tensor& x, at::Tensor& out,
+                       std::span<const std::int64_t> lengths) const {
+  linear_->apply(x, out, lengths);
   out.copy_(out.to(at::kFloat).div(cap_).tanh_().mul_(cap_));
 }
 
@@ -61,7 +62,7 @@ TargetScores score_targets(const Linear& head, std::int64_t vocab, const at::Ten
     auto chunk = logits.narrow(0, 0, count);
     auto chunk_logprobs = logprobs.narrow(0, 0, count);
     const auto chunk_targets = targets.narrow(0, row, count);
-    head.apply(hidden.narrow(0, row, count), chunk);
+    head.apply(hidden.narrow(0, row, count), chunk, {});
     at::_log_softmax_out(chunk_logprobs, chunk.to(at::kFloat), -1, false);
     picked.push_back(chunk_logprobs.gather(1, chunk_targets.unsqueeze(1)).squeeze(1));
     if (with_greedy) greedy.push_back(greedy_of(chunk, chunk_targets));
@@ -76,7 +77,7 @@ void each_logits(
   auto logits = at::empty({step, vocab}, hidden.options());
   for (std::int64_t row = 0; row < rows; row += step) {
     auto chunk = logits.narrow(0, 0, std::min(step, rows - row));
-    head.apply(hidden.narrow(0, row, chunk.size(0)), chunk);
+    head.apply(hidden.narrow(0, row, chunk.size(0)), chunk, {});
     if (!take(row, chunk.to(at::TensorOptions(at::kCPU).dtype(at::kFloat)).contiguous())) return;
   }
 }

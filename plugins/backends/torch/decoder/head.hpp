@@ -21,7 +21,8 @@ class CappedHead final : public Linear {
  public:
   CappedHead(std::unique_ptr<Linear> linear, double cap);
 
-  void apply(const at::Tensor& x, at::Tensor& out) const override;
+  void apply(const at::Tensor& x, at::Tensor& out,
+             std::span<const std::int64_t> lengths) const override;
   at::Tensor dequantize() const override;
   std::uint64_t bytes() const override;
   std::string describe() const override;

@@ -20,53 +20,6 @@
 namespace assay_torch {
 namespace {
 
-class Loader {
- public:
-  Loader(const DecoderSpec& spec, const Weights& weights,
-         const std::optional<Simulation>& simulation, const at::TensorOptions& options)
-      : spec_(spec),
-        names_(spec.names),
-        weights_(weights),
-        simulation_(simulation),
-        options_(options),
-        root_(find_root()),
-        head_(find_head()) {}
-
-  LoadedModel load();
-
- private:
-  enum class Rounding { kNever, kSimulated };
-
-  std::string find_root() const;
-  std::string find_head() const;
-  std::string block_name(std::int64_t layer) const;
-  bool is_skipped(const std::string& module) const;
-  std::uint64_t bits_of(const std::string& name) const;
-  at::Tensor empty(at::IntArrayRef sizes) const;
-  void expect(const Projection& part, Layout layout, std::int64_t inputs) const;
-  void read(const std::string& name, at::Tensor& out);
-  void read_rows(const Projection& part, Layout layout, Rounding rounding, at::Tensor out);
-  at::Tensor vector(const std::string& name, std::int64_t size);
-  at::Tensor matrix(const std::string& module, std::int64_t rows, std::int64_t columns);
-  std::unique_ptr<Linear> linear(const std::string& at, const LinearNames& names,
-                                 std::int64_t inputs, Rounding rounding = Rounding::kSimulated);
-  at::Tensor bias(const std::string& at, const LinearNames& names);
-  Norm norm(const std::string& at, const std::string& name, std::int64_t size);
-  Block block(std::int64_t layer);
-  void load_ends(Decoder& decoder);
-  void check_skip() const;
-  void check_superfluous() const;
-
-  const DecoderSpec& spec_;
-  const TensorNames& names_;
-  const Weights& weights_;
-  const std::optional<Simulation>& simulation_;
-  const at::TensorOptions options_;
-  const std::string root_, head_;
-  std::set<std::string> read_;
-  std::uint64_t parameters_ = 0, stored_bits_ = 0;
-};
-
 std::span<float> values_of(at::Tensor& tensor) {
   return {tensor.mutable_data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
 }
@@ -82,8 +35,56 @@ at::Tensor sorted_by_head(const at::Tensor& stored, const DecoderSpec& spec) {
   return stored.unflatten(0, {spec.heads, 3, spec.head_dim}).transpose(0, 1).flatten(0, 2);
 }
 
+constexpr Slot kBlockSlots[] = {Slot::kQueryKeyValue, Slot::kOutput, Slot::kGateUp, Slot::kDown};
+
+}  // namespace
+
+struct ModelReader::State {
+  State(const DecoderSpec& of, const Weights& from, const LinearSettings& as)
+      : spec_(of),
+        names_(of.names),
+        weights_(from),
+        settings_(as),
+        options_(as.options),
+        root_(find_root()),
+        head_(find_head()) {}
+
+  std::string find_root() const;
+  std::string find_head() const;
+  std::string block_name(std::int64_t layer) const;
+  const LinearNames& names_of(Slot slot) const;
+  std::string prefix_of(std::int64_t layer, Slot slot) const;
+  std::int64_t inputs_of(Slot slot) const;
+  std::uint64_t bits_of(const std::string& name) const;
+  at::Tensor empty(at::IntArrayRef sizes) const;
+  void expect(const Module& module, Layout layout) const;
+  void read(const std::string& name, at::Tensor& out);
+  at::Tensor stored_rows(const Module& module, Layout layout, at::ScalarType dtype);
+  void read_rows(const Module& module, Layout layout, at::Tensor out);
+  at::Tensor vector(const std::string& name, std::int64_t size);
+  at::Tensor matrix(const std::string& module, std::int64_t rows, std::int64_t columns);
+  at::Tensor bias(const std::string& at, const LinearNames& names);
+  Norm norm(const std::string& at, const std::string& name, std::int64_t size);
+  std::vector<Module> modules(std::int64_t layer, Slot slot) const;
+  ModuleWeight counted(const Module& module, ModuleWeight weight, Layout layout);
+  std::unique_ptr<Linear> made(std::int64_t layer, Slot slot, std::vector<ModuleWeight> weights);
+  std::unique_ptr<Linear> projection(const std::string& module, std::int64_t rows,
+                                     std::int64_t columns);
+  void load_ends(Decoder& decoder);
+
+  const DecoderSpec& spec_;
+  const TensorNames& names_;
+  const Weights& weights_;
+  const LinearSettings settings_;
+  const at::TensorOptions options_;
+  const std::string root_, head_;
+  LinearNames head_names_{{{head_, spec_.vocab}}};
+  std::set<std::string> read_;
+  std::uint64_t parameters_ = 0, stored_bits_ = 0;
+};
+
 /// The first root under which the file has a block, since a tied embedding may be missing.
-std::string Loader::find_root() const {
+std::string ModelReader::State::find_root() const {
   for (const std::string& root : names_.roots) {
     if (weights_.holds(root + names_.blocks + "0." + names_.block.attention_norm + ".weight"))
       return root;
@@ -91,68 +92,90 @@ std::string Loader::find_root() const {
   return names_.roots.front();
 }
 
-std::string Loader::find_head() const {
+std::string ModelReader::State::find_head() const {
   for (const std::string& head : names_.heads) {
     if (weights_.holds(head + ".weight")) return head;
   }
   return names_.heads.front();
 }
 
-std::string Loader::block_name(std::int64_t layer) const {
+std::string ModelReader::State::block_name(std::int64_t layer) const {
   return root_ + names_.blocks + std::to_string(layer) + ".";
 }
 
-/// The pattern lm_head means the output layer, whatever the file calls it.
-bool Loader::is_skipped(const std::string& module) const {
-  return skipped_by(*simulation_, module).has_value() ||
-         (module == head_ && skipped_by(*simulation_, "lm_head").has_value());
+/// Names within a block; the head's are whole.
+const LinearNames& ModelReader::State::names_of(Slot slot) const {
+  switch (slot) {
+    case Slot::kQueryKeyValue:
+      return names_.block.query_key_value;
+    case Slot::kOutput:
+      return names_.block.output;
+    case Slot::kGateUp:
+      return names_.block.gate_up;
+    case Slot::kDown:
+      return names_.block.down;
+    case Slot::kHead:
+      break;
+  }
+  return head_names_;
 }
 
-std::uint64_t Loader::bits_of(const std::string& name) const {
+std::string ModelReader::State::prefix_of(std::int64_t layer, Slot slot) const {
+  return slot == Slot::kHead ? "" : block_name(layer);
+}
+
+std::int64_t ModelReader::State::inputs_of(Slot slot) const {
+  if (slot == Slot::kOutput) return spec_.heads * spec_.head_dim;
+  if (slot == Slot::kDown) return spec_.intermediate;
+  return slot == Slot::kHead ? spec_.embedding_width : spec_.hidden;
+}
+
+std::uint64_t ModelReader::State::bits_of(const std::string& name) const {
   return std::min(weights_.stored_bits(name), std::uint64_t{8} * options_.dtype().itemsize());
 }
 
 /// In memory of the CPU, for reading into.
-at::Tensor Loader::empty(at::IntArrayRef sizes) const {
+at::Tensor ModelReader::State::empty(at::IntArrayRef sizes) const {
   return at::empty(sizes, at::TensorOptions(options_).device(at::kCPU));
 }
 
 /// Is the module's matrix in the file, so that memory for it is worth taking?
-void Loader::expect(const Projection& part, Layout layout, std::int64_t inputs) const {
+void ModelReader::State::expect(const Module& module, Layout layout) const {
   const bool is_turned = layout == Layout::kInputsFirst;
-  const std::array<std::int64_t, 2> shape = {is_turned ? inputs : part.outputs,
-                                             is_turned ? part.outputs : inputs};
-  weights_.check_shape(part.module + ".weight", shape);
+  const std::array<std::int64_t, 2> shape = {is_turned ? module.columns : module.rows,
+                                             is_turned ? module.rows : module.columns};
+  weights_.check_shape(module.name + ".weight", shape);
 }
 
 /// Reads a tensor of the file as the shape and the dtype of `out`, which is contiguous.
-void Loader::read(const std::string& name, at::Tensor& out) {
+void ModelReader::State::read(const std::string& name, at::Tensor& out) {
   weights_.read_into(name, out.sizes(), float_type_of(out.scalar_type()),
                      {static_cast<std::byte*>(out.mutable_data_ptr()), out.nbytes()});
   read_.insert(name);
   parameters_ += static_cast<std::uint64_t>(out.numel());
 }
 
-/// One module into its rows of a matrix [outputs, inputs]. Rounding works on the values in float32,
-/// before they are cast.
-void Loader::read_rows(const Projection& part, Layout layout, Rounding rounding, at::Tensor out) {
-  const std::string name = part.module + ".weight";
-  const std::int64_t rows = out.size(0), columns = out.size(1);
-  const bool is_rounded =
-      rounding == Rounding::kSimulated && simulation_ && !is_skipped(part.module);
-  if (!is_rounded) stored_bits_ += static_cast<std::uint64_t>(out.numel()) * bits_of(name);
-  if (!is_rounded && layout == Layout::kOutputsFirst) return read(name, out);
+/// A module's matrix, outputs first, its rows in the file's order.
+at::Tensor ModelReader::State::stored_rows(const Module& module, Layout layout,
+                                           at::ScalarType dtype) {
   const bool is_turned = layout == Layout::kInputsFirst;
-  const std::array<std::int64_t, 2> sizes = {is_turned ? columns : rows,
-                                             is_turned ? rows : columns};
-  auto stored = at::empty(sizes, is_rounded ? at::kFloat : out.scalar_type());
-  read(name, stored);
-  if (is_turned) stored = stored.t().contiguous();
-  if (is_rounded) stored_bits_ += round_in_place(*simulation_, values_of(stored), rows, columns);
+  const std::array<std::int64_t, 2> sizes = {is_turned ? module.columns : module.rows,
+                                             is_turned ? module.rows : module.columns};
+  auto stored = at::empty(sizes, dtype);
+  read(module.name + ".weight", stored);
+  return is_turned ? stored.t().contiguous() : stored;
+}
+
+/// One module into its rows of a matrix [outputs, inputs].
+void ModelReader::State::read_rows(const Module& module, Layout layout, at::Tensor out) {
+  const std::string name = module.name + ".weight";
+  stored_bits_ += static_cast<std::uint64_t>(out.numel()) * bits_of(name);
+  if (layout == Layout::kOutputsFirst) return read(name, out);
+  const auto stored = stored_rows(module, layout, out.scalar_type());
   out.copy_(layout == Layout::kByHead ? sorted_by_head(stored, spec_) : stored);
 }
 
-at::Tensor Loader::vector(const std::string& name, std::int64_t size) {
+at::Tensor ModelReader::State::vector(const std::string& name, std::int64_t size) {
   weights_.check_shape(name, {&size, 1});
   auto out = empty({size});
   read(name, out);
@@ -160,14 +183,16 @@ at::Tensor Loader::vector(const std::string& name, std::int64_t size) {
   return out;
 }
 
-at::Tensor Loader::matrix(const std::string& module, std::int64_t rows, std::int64_t columns) {
-  expect({module, rows}, Layout::kOutputsFirst, columns);
+at::Tensor ModelReader::State::matrix(const std::string& module, std::int64_t rows,
+                                      std::int64_t columns) {
+  const Module only{module, rows, columns};
+  expect(only, Layout::kOutputsFirst);
   auto out = empty({rows, columns});
-  read_rows({module, rows}, Layout::kOutputsFirst, Rounding::kNever, out);
+  read_rows(only, Layout::kOutputsFirst, out);
   return out.to(options_.device());
 }
 
-at::Tensor Loader::bias(const std::string& at, const LinearNames& names) {
+at::Tensor ModelReader::State::bias(const std::string& at, const LinearNames& names) {
   if (!names.has_bias) return {};
   std::vector<at::Tensor> parts;
   for (const Projection& part : names.parts) {
@@ -177,24 +202,38 @@ at::Tensor Loader::bias(const std::string& at, const LinearNames& names) {
   return (names.layout == Layout::kByHead ? sorted_by_head(out, spec_) : out).to(options_.device());
 }
 
-std::unique_ptr<Linear> Loader::linear(const std::string& at, const LinearNames& names,
-                                       std::int64_t inputs, Rounding rounding) {
-  std::int64_t rows = 0;
-  for (const Projection& part : names.parts) {
-    expect({at + part.module, part.outputs}, names.layout, inputs);
-    rows += part.outputs;
-  }
-  auto out = empty({rows, inputs});
-  std::int64_t row = 0;
-  for (const Projection& part : names.parts) {
-    read_rows({at + part.module, part.outputs}, names.layout, rounding,
-              out.narrow(0, row, part.outputs));
-    row += part.outputs;
-  }
-  return std::make_unique<Dense>(out.to(options_.device()), bias(at, names));
+std::vector<ModelReader::Module> ModelReader::State::modules(std::int64_t layer, Slot slot) const {
+  std::vector<Module> out;
+  if (slot == Slot::kHead && spec_.is_tied) return out;
+  for (const Projection& part : names_of(slot).parts)
+    out.push_back({prefix_of(layer, slot) + part.module, part.outputs, inputs_of(slot)});
+  return out;
 }
 
-Norm Loader::norm(const std::string& at, const std::string& name, std::int64_t size) {
+std::unique_ptr<Linear> ModelReader::State::made(std::int64_t layer, Slot slot,
+                                                 std::vector<ModuleWeight> weights) {
+  auto out =
+      make_linear(std::move(weights), bias(prefix_of(layer, slot), names_of(slot)), settings_);
+  if (slot == Slot::kHead && spec_.final_softcap != 0)
+    out = std::make_unique<CappedHead>(std::move(out), spec_.final_softcap);
+  return out;
+}
+
+/// A module's rows in the decoder's order.
+ModuleWeight ModelReader::State::counted(const Module& module, ModuleWeight weight, Layout layout) {
+  parameters_ += static_cast<std::uint64_t>(module.rows * module.columns);
+  stored_bits_ += weight.quantized ? weight.quantized->stored_bits
+                                   : static_cast<std::uint64_t>(weight.dense.numel()) *
+                                         bits_of(module.name + ".weight");
+  if (layout != Layout::kByHead) return weight;
+  if (weight.quantized) {
+    weight.dense = at::empty({module.rows, module.columns}, at::kFloat);
+    dequantize(*weight.quantized, values_of(weight.dense));
+  }
+  return {.dense = sorted_by_head(weight.dense, spec_)};
+}
+
+Norm ModelReader::State::norm(const std::string& at, const std::string& name, std::int64_t size) {
   if (name.empty()) return {};
   Norm norm;
   norm.weight = vector(at + name + ".weight", size).to(options_.device());
@@ -205,107 +244,193 @@ Norm Loader::norm(const std::string& at, const std::string& name, std::int64_t s
   return norm;
 }
 
-Block Loader::block(std::int64_t layer) {
-  const std::string at = block_name(layer);
-  const BlockNames& names = names_.block;
-  Block out;
-  out.attention_norm = norm(at, names.attention_norm, spec_.hidden);
-  out.attention_exit_norm = norm(at, names.attention_exit_norm, spec_.hidden);
-  out.mlp_norm = norm(at, names.mlp_norm, spec_.hidden);
-  out.mlp_exit_norm = norm(at, names.mlp_exit_norm, spec_.hidden);
-  out.query_norm = norm(at, names.query_norm, spec_.head_dim);
-  out.key_norm = norm(at, names.key_norm, spec_.head_dim);
-  out.query_key_value = linear(at, names.query_key_value, spec_.hidden);
-  out.output = linear(at, names.output, spec_.heads * spec_.head_dim);
-  out.gate_up = linear(at, names.gate_up, spec_.hidden);
-  out.down = linear(at, names.down, spec_.intermediate);
-  return out;
+std::unique_ptr<Linear> ModelReader::State::projection(const std::string& module, std::int64_t rows,
+                                                       std::int64_t columns) {
+  return std::make_unique<Dense>(matrix(root_ + module, rows, columns),
+                                 bias(root_, {{{module, rows}}}));
 }
 
-void Loader::load_ends(Decoder& decoder) {
+void ModelReader::State::load_ends(Decoder& decoder) {
   const std::int64_t width = spec_.embedding_width;
   const std::string embedding = root_ + names_.embedding;
   if (!spec_.is_tied) {
     decoder.embedding = matrix(embedding, spec_.vocab, width);
-    decoder.head = linear("", {{{head_, spec_.vocab}}}, width);
   } else {
     // Savers keep one of the two names, and not always the same one.
     const std::string head = head_ + ".weight";
     const bool only_head = !weights_.holds(embedding + ".weight") && weights_.holds(head);
     decoder.embedding = matrix(only_head ? head_ : embedding, spec_.vocab, width);
     decoder.head = std::make_unique<Dense>(decoder.embedding);
+    if (spec_.final_softcap != 0)
+      decoder.head = std::make_unique<CappedHead>(std::move(decoder.head), spec_.final_softcap);
     read_.insert(head);
   }
-  if (spec_.final_softcap != 0)
-    decoder.head = std::make_unique<CappedHead>(std::move(decoder.head), spec_.final_softcap);
   if (!names_.positions.empty())
     decoder.positions = matrix(root_ + names_.positions, spec_.position_rows, spec_.hidden);
   if (!names_.project_in.empty())
-    decoder.project_in =
-        linear(root_, {{{names_.project_in, spec_.hidden}}}, width, Rounding::kNever);
+    decoder.project_in = projection(names_.project_in, spec_.hidden, width);
   if (!names_.project_out.empty())
-    decoder.project_out =
-        linear(root_, {{{names_.project_out, width}}}, spec_.hidden, Rounding::kNever);
+    decoder.project_out = projection(names_.project_out, width, spec_.hidden);
+  decoder.final_norm = norm(root_, names_.final_norm, spec_.hidden);
 }
 
-void Loader::check_skip() const {
-  if (!simulation_) return;
-  std::vector<std::string> modules = {root_ + names_.embedding, head_};
-  const BlockNames& block = names_.block;
-  for (std::int64_t layer = 0; layer < spec_.layers; ++layer) {
-    for (const LinearNames* linear :
-         {&block.query_key_value, &block.output, &block.gate_up, &block.down}) {
-      for (const Projection& part : linear->parts)
-        modules.push_back(block_name(layer) + part.module);
-    }
-  }
-  for (const std::string& pattern : simulation_->skip) {
-    const auto hit = [&](const std::string& module) { return matches(pattern, module); };
-    if (!hit("lm_head") && std::none_of(modules.begin(), modules.end(), hit)) {
-      throw assay::Error(ASSAY_INVALID_ARGUMENT, "simulate.skip",
-                         "\"" + pattern + "\" matches no module; modules are named like " + head_ +
-                             ", " + modules[2] + " or " + modules.back());
-    }
-  }
+ModelReader::ModelReader(const DecoderSpec& spec, const Weights& weights,
+                         const LinearSettings& settings)
+    : state_(std::make_unique<State>(spec, weights, settings)) {}
+ModelReader::~ModelReader() = default;
+
+const std::string& ModelReader::root() const { return state_->root_; }
+const std::string& ModelReader::head() const { return state_->head_; }
+std::uint64_t ModelReader::parameters() const { return state_->parameters_; }
+std::uint64_t ModelReader::stored_bits() const { return state_->stored_bits_; }
+
+std::vector<ModelReader::Module> ModelReader::modules(std::int64_t layer, Slot slot) const {
+  return state_->modules(layer, slot);
 }
 
-void Loader::check_superfluous() const {
-  const auto is_ignored = [&](const std::string& name) {
-    return std::any_of(names_.ignored.begin(), names_.ignored.end(),
-                       [&](const std::string& end) { return name.ends_with(end); });
-  };
-  for (const std::string& name : weights_.names()) {
-    if (read_.contains(name) || is_ignored(name)) continue;
+at::Tensor ModelReader::weight(Slot slot, const Module& module) {
+  const Layout layout = state_->names_of(slot).layout;
+  state_->expect(module, layout);
+  const std::uint64_t before = state_->parameters_;
+  auto out = state_->stored_rows(module, layout, at::kFloat);
+  state_->parameters_ = before;  // counted when it becomes part of a layer
+  return out;
+}
+
+std::unique_ptr<Linear> ModelReader::linear(std::int64_t layer, Slot slot) {
+  const auto modules = state_->modules(layer, slot);
+  const Layout layout = state_->names_of(slot).layout;
+  std::int64_t rows = 0;
+  for (const Module& module : modules) {
+    state_->expect(module, layout);
+    rows += module.rows;
+  }
+  auto out = state_->empty({rows, state_->inputs_of(slot)});
+  std::int64_t row = 0;
+  for (const Module& module : modules) {
+    state_->read_rows(module, layout, out.narrow(0, row, module.rows));
+    row += module.rows;
+  }
+  std::vector<ModuleWeight> weights(1);
+  weights[0].dense = std::move(out);
+  return state_->made(layer, slot, std::move(weights));
+}
+
+std::unique_ptr<Linear> ModelReader::assemble(std::int64_t layer, Slot slot,
+                                              std::vector<ModuleWeight> weights) {
+  const auto modules = state_->modules(layer, slot);
+  const Layout layout = state_->names_of(slot).layout;
+  for (std::size_t i = 0; i < modules.size(); ++i)
+    weights[i] = state_->counted(modules[i], std::move(weights[i]), layout);
+  return state_->made(layer, slot, std::move(weights));
+}
+
+Block ModelReader::norms(std::int64_t layer) {
+  const std::string at = state_->block_name(layer);
+  const BlockNames& names = state_->names_.block;
+  const std::int64_t hidden = state_->spec_.hidden, head_dim = state_->spec_.head_dim;
+  Block out;
+  out.attention_norm = state_->norm(at, names.attention_norm, hidden);
+  out.attention_exit_norm = state_->norm(at, names.attention_exit_norm, hidden);
+  out.mlp_norm = state_->norm(at, names.mlp_norm, hidden);
+  out.mlp_exit_norm = state_->norm(at, names.mlp_exit_norm, hidden);
+  out.query_norm = state_->norm(at, names.query_norm, head_dim);
+  out.key_norm = state_->norm(at, names.key_norm, head_dim);
+  return out;
+}
+
+Block ModelReader::block(std::int64_t layer) {
+  Block out = norms(layer);
+  for (const Slot slot : kBlockSlots) linear_of(out, slot) = linear(layer, slot);
+  return out;
+}
+
+Decoder ModelReader::ends() {
+  Decoder decoder;
+  decoder.spec = state_->spec_;
+  decoder.device = state_->options_.device();
+  decoder.dtype = c10::typeMetaToScalarType(state_->options_.dtype());
+  state_->load_ends(decoder);
+  return decoder;
+}
+
+void ModelReader::check_all_read() const {
+  const auto& ignored = state_->names_.ignored;
+  for (const std::string& name : state_->weights_.names()) {
+    const bool is_ignored = std::any_of(ignored.begin(), ignored.end(),
+                                        [&](const auto& end) { return name.ends_with(end); });
+    if (is_ignored || state_->read_.contains(name)) continue;
     throw assay::Error(
         ASSAY_INVALID_ARGUMENT,
-        "the weights hold \"" + name + "\", which architecture " + spec_.architecture +
+        "the weights hold \"" + name + "\", which architecture " + state_->spec_.architecture +
             " with the settings of config.json does not have; check that both are of one model");
   }
 }
 
-LoadedModel Loader::load() {
-  check_skip();
-  LoadedModel model;
-  Decoder& decoder = model.decoder;
-  decoder.spec = spec_;
-  decoder.device = options_.device();
-  decoder.dtype = c10::typeMetaToScalarType(options_.dtype());
-  load_ends(decoder);
-  for (std::int64_t layer = 0; layer < spec_.layers; ++layer)
-    decoder.blocks.push_back(block(layer));
-  decoder.final_norm = norm(root_, names_.final_norm, spec_.hidden);
-  check_superfluous();
-  model.parameters = parameters_;
-  model.stored_bits = stored_bits_;
-  return model;
+namespace {
+
+/// The pattern lm_head means the output layer, whatever the file calls it.
+bool is_skipped(const Simulation& simulation, const ModelReader& reader,
+                const std::string& module) {
+  return skipped_by(simulation, module).has_value() ||
+         (module == reader.head() && skipped_by(simulation, "lm_head").has_value());
+}
+
+void check_skip(const Simulation& simulation, const ModelReader& reader, const DecoderSpec& spec) {
+  std::vector<std::string> modules = {reader.root() + spec.names.embedding, reader.head()};
+  for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
+    for (const Slot slot : kBlockSlots) {
+      for (const auto& module : reader.modules(layer, slot)) modules.push_back(module.name);
+    }
+  }
+  for (const std::string& pattern : simulation.skip) {
+    const auto hit = [&](const std::string& module) { return matches(pattern, module); };
+    if (!hit("lm_head") && std::none_of(modules.begin(), modules.end(), hit)) {
+      throw assay::Error(ASSAY_INVALID_ARGUMENT, "simulate.skip",
+                         "\"" + pattern + "\" matches no module; modules are named like " +
+                             reader.head() + ", " + modules[2] + " or " + modules.back());
+    }
+  }
+}
+
+std::unique_ptr<Linear> simulated(const Simulation& simulation, ModelReader& reader,
+                                  std::int64_t layer, Slot slot) {
+  std::vector<ModuleWeight> weights;
+  for (const auto& module : reader.modules(layer, slot)) {
+    ModuleWeight weight;
+    weight.dense = reader.weight(slot, module);
+    if (!is_skipped(simulation, reader, module.name)) {
+      weight.quantized =
+          quantized(simulation, values_of(weight.dense), module.rows, module.columns);
+      weight.dense.reset();
+    }
+    weights.push_back(std::move(weight));
+  }
+  return reader.assemble(layer, slot, std::move(weights));
 }
 
 }  // namespace
 
 LoadedModel load_model(const DecoderSpec& spec, const Weights& weights,
                        const std::optional<Simulation>& simulation,
-                       const at::TensorOptions& options) {
-  return Loader(spec, weights, simulation, options).load();
+                       const LinearSettings& settings) {
+  ModelReader reader(spec, weights, settings);
+  if (simulation) check_skip(*simulation, reader, spec);
+  LoadedModel model;
+  model.decoder = reader.ends();
+  const auto linear = [&](std::int64_t layer, Slot slot) {
+    return simulation ? simulated(*simulation, reader, layer, slot) : reader.linear(layer, slot);
+  };
+  if (!spec.is_tied) model.decoder.head = linear(0, Slot::kHead);
+  for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
+    Block block = reader.norms(layer);
+    for (const Slot slot : kBlockSlots) linear_of(block, slot) = linear(layer, slot);
+    model.decoder.blocks.push_back(std::move(block));
+  }
+  reader.check_all_read();
+  model.parameters = reader.parameters();
+  model.stored_bits = reader.stored_bits();
+  return model;
 }
 
 }  // namespace assay_torch

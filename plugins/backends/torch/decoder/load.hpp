@@ -1,36 +1,92 @@
-// From weight files to a decoder ready to run: names and shapes of the tensors, tying, fusing,
-// simulated rounding, and the count of bits. The forward pass is decoder.hpp's.
+// From weight files to a decoder ready to run: names and shapes of the tensors, tying, fusing, and
+// the count of bits. The forward pass is decoder.hpp's; methods that quantize are not known here.
 #pragma once
 
 #include <ATen/core/TensorBody.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "checkpoint/weights.hpp"
 #include "decoder/decoder.hpp"
+#include "linear/make.hpp"
 #include "quantize/simulation.hpp"
 
 namespace assay_torch {
 
 /// Units    stored_bits: every weight in its file's dtype, or the decoder's if that has fewer bits;
-///          rounded layers in the form that simulation stands for, scales and zeros counted; a tied
-///          matrix once
+///          quantized matrices in their stored form, scales and zeros counted; a tied matrix once
 struct LoadedModel {
   Decoder decoder;
   std::uint64_t parameters = 0;
   std::uint64_t stored_bits = 0;
 };
 
-/// Reads every tensor of the architecture, as float32, and rounds it to the dtype of `options`
-/// (float32 unless given), on its device. With a simulation, the linear layers of the blocks and an
-/// untied lm_head are rounded first, module by module as the file holds them, unless skipped; the
+/// Reads a model piece by piece, so that one block at a time need be in memory.
+///
+/// Threads  one call at a time
+class ModelReader {
+ public:
+  struct Module {
+    std::string name;  ///< "model.layers.0.mlp.up_proj"
+    std::int64_t rows = 0, columns = 0;
+  };
+
+  /// Both outlive it.
+  ModelReader(const DecoderSpec& spec, const Weights& weights, const LinearSettings& settings);
+  ~ModelReader();
+
+  /// All but the blocks, and but an untied head.
+  Decoder ends();
+
+  /// A block as the file has it.
+  Block block(std::int64_t layer);
+
+  /// One linear layer as the file has it; kHead is of no layer.
+  std::unique_ptr<Linear> linear(std::int64_t layer, Slot slot);
+
+  /// The modules that make a linear layer, in the order of its rows; of a tied head none.
+  std::vector<Module> modules(std::int64_t layer, Slot slot) const;
+
+  /// A module's weights in float32, its rows as the file orders them; inputs are columns, whatever
+  /// the file does.
+  ///
+  /// Shapes   [rows, columns]
+  at::Tensor weight(Slot slot, const Module& module);
+
+  /// A linear layer made of its modules' weights, and the bias of the file.
+  std::unique_ptr<Linear> assemble(std::int64_t layer, Slot slot,
+                                   std::vector<ModuleWeight> weights);
+
+  /// A block's norms, without its linear layers.
+  Block norms(std::int64_t layer);
+
+  /// What the file puts before "layers.0." and the like, and what it calls the output layer.
+  const std::string& root() const;
+  const std::string& head() const;
+
+  /// Fails    ASSAY_INVALID_ARGUMENT the file holds tensors that nobody read
+  void check_all_read() const;
+
+  std::uint64_t parameters() const;
+  std::uint64_t stored_bits() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Reads every tensor of the architecture and rounds it to the dtype of `options` (float32 unless
+/// given), on its device. With a simulation, the linear layers of the blocks and an untied lm_head
+/// are rounded first, from float32, module by module as the file holds them, unless skipped; the
 /// embedding, a head tied to it, projections beside them and biases never are.
 ///
 /// Fails    ASSAY_INVALID_ARGUMENT a tensor is missing, superfluous or wrong, or overflows the
 ///          dtype; a skip pattern matches no module
 LoadedModel load_model(const DecoderSpec& spec, const Weights& weights,
-                       const std::optional<Simulation>& simulation,
-                       const at::TensorOptions& options);
+                       const std::optional<Simulation>& simulation, const LinearSettings& settings);
 
 }  // namespace assay_torch

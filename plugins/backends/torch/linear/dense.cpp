@@ -10,7 +10,8 @@ namespace assay_torch {
 Dense::Dense(at::Tensor weight, at::Tensor bias)
     : weight_(std::move(weight)), transposed_(weight_.t()), bias_(std::move(bias)) {}
 
-void Dense::apply(const at::Tensor& x, at::Tensor& out) const {
+void Dense::apply(const at::Tensor& x, at::Tensor& out,
+                  std::span<const std::int64_t> /*lengths*/) const {
   if (bias_.defined()) {
     at::addmm_out(out, bias_, x, transposed_);
   } else {

@@ -11,7 +11,8 @@ class Dense final : public Linear {
   /// Shapes   weight [outputs, inputs] contiguous; bias [outputs] in the same dtype, or undefined
   explicit Dense(at::Tensor weight, at::Tensor bias = {});
 
-  void apply(const at::Tensor& x, at::Tensor& out) const override;
+  void apply(const at::Tensor& x, at::Tensor& out,
+             std::span<const std::int64_t> lengths) const override;
   at::Tensor dequantize() const override;
   std::uint64_t bytes() const override;
   std::string describe() const override;

@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <span>
 #include <string>
 
 namespace assay_torch {
@@ -14,10 +15,13 @@ class Linear {
  public:
   virtual ~Linear() = default;
 
-  /// Writes x W^T, plus the bias if there is one.
+  /// Writes x W^T, plus the bias if there is one. `lengths` says how many rows each sequence has,
+  /// one behind the other, so that what is measured over a sequence does not depend on its
+  /// neighbours; empty: all rows are one sequence.
   ///
-  /// Shapes   x [tokens, inputs], rows may be strided; out [tokens, outputs] contiguous
-  virtual void apply(const at::Tensor& x, at::Tensor& out) const = 0;
+  /// Shapes   x [tokens, inputs], out [tokens, outputs]; rows of both may be strided
+  virtual void apply(const at::Tensor& x, at::Tensor& out,
+                     std::span<const std::int64_t> lengths) const = 0;
 
   /// The weights without the bias.
   ///

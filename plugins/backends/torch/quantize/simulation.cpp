@@ -27,15 +27,37 @@ bool glob(std::string_view pattern, std::string_view text) {
 
 }  // namespace
 
-std::uint64_t round_in_place(const Simulation& simulation, std::span<float> weights,
-                             std::int64_t rows, std::int64_t columns) {
+QuantizedMatrix quantized(const Simulation& simulation, std::span<const float> weights,
+                          std::int64_t rows, std::int64_t columns) {
+  QuantizedMatrix out;
+  out.rows = rows;
+  out.columns = columns;
   if (simulation.method == Method::kNf4) {
-    nf4_dequantize(nf4_quantize(weights), weights);
-    return nf4_storage_bits(weights.size());
+    const Nf4Codes coded = nf4_quantize(weights);
+    out.form = Form::kTable;
+    out.table = kNf4;
+    out.group_size = kNf4Block;
+    out.scales = coded.absmax;
+    out.codes.resize((weights.size() + 1) / 2);
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      const unsigned half = unsigned{coded.codes[i]} << (i % 2 == 0 ? 4 : 0);
+      out.codes[i / 2] = static_cast<std::uint8_t>(out.codes[i / 2] | half);
+    }
+    out.stored_bits = nf4_storage_bits(weights.size());
+    return out;
   }
-  rtn_dequantize(rtn_quantize(weights, rows, columns, simulation.rtn), rows, columns,
-                 simulation.rtn, weights);
-  return rtn_storage_bits(rows, columns, simulation.rtn);
+  const RtnCodes coded = rtn_quantize(weights, rows, columns, simulation.rtn);
+  out.bits = simulation.rtn.bits;
+  out.group_size = simulation.rtn.group_size <= 0 ? columns : simulation.rtn.group_size;
+  out.scales = coded.scales;
+  out.zeros = coded.zeros;
+  out.codes.resize(static_cast<std::size_t>(rows * words_per_row(columns, out.bits) * 4));
+  const std::span<const std::uint16_t> codes(coded.codes);
+  const auto width = static_cast<std::size_t>(columns);
+  for (std::int64_t row = 0; row < rows; ++row)
+    write_codes(out, row, codes.subspan(static_cast<std::size_t>(row) * width, width));
+  out.stored_bits = rtn_storage_bits(rows, columns, simulation.rtn);
+  return out;
 }
 
 bool matches(std::string_view pattern, std::string_view module) {

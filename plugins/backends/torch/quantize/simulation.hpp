@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "quantize/matrix.hpp"
 #include "quantize/rtn.hpp"
 
 namespace assay_torch {
@@ -23,11 +24,9 @@ struct Simulation {
   std::vector<std::string> skip;
 };
 
-/// Replaces the weights by their rounded values and returns the bits of the stored form.
-///
 /// Shapes   weights [rows, columns] row-major
-std::uint64_t round_in_place(const Simulation& simulation, std::span<float> weights,
-                             std::int64_t rows, std::int64_t columns);
+QuantizedMatrix quantized(const Simulation& simulation, std::span<const float> weights,
+                          std::int64_t rows, std::int64_t columns);
 
 /// Says whether a module ("model.layers.0.mlp.up_proj") is named by a skip pattern.
 bool matches(std::string_view pattern, std::string_view module);

@@ -23,7 +23,7 @@ class Load : public ::testing::Test {
   LoadedModel load(const std::optional<Simulation>& simulation = std::nullopt) {
     const c10::InferenceMode guard;
     const std::string dir = dir_.path().string();
-    return load_model(read_spec(dir), Weights(dir), simulation, at::kCPU);
+    return load_model(read_spec(dir), Weights(dir), simulation, at::TensorOptions(at::kCPU));
   }
   void replace(const std::string& from, const std::string& to) {
     std::string bytes = read_bytes(dir_.path() / "model.safetensors");
@@ -152,9 +152,9 @@ class LoadFamily : public ::testing::Test {
   }
   static at::Tensor rounded(const Simulation& simulation, at::Tensor matrix) {
     auto out = matrix.clone();
-    round_in_place(simulation,
-                   {out.mutable_data_ptr<float>(), static_cast<std::size_t>(out.numel())},
-                   out.size(0), out.size(1));
+    const std::span<float> values(out.mutable_data_ptr<float>(),
+                                  static_cast<std::size_t>(out.numel()));
+    dequantize(quantized(simulation, values, out.size(0), out.size(1)), values);
     return out;
   }
 

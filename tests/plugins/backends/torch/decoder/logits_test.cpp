@@ -29,7 +29,9 @@ using assay_torch_test::fs::path;
 class Logits : public ::testing::Test {
  protected:
   Decoder load(const path& dir, const std::optional<Simulation>& simulation = std::nullopt) {
-    return load_model(read_spec(dir.string()), Weights(dir.string()), simulation, at::kCPU).decoder;
+    return load_model(read_spec(dir.string()), Weights(dir.string()), simulation,
+                      at::TensorOptions(at::kCPU))
+        .decoder;
   }
 
   /// Logits of every position from `first` on; the last one needs a token behind it, which is not

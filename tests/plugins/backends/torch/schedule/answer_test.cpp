@@ -24,7 +24,8 @@ class AnswerTest : public ::testing::Test {
   AnswerTest() {
     assay_torch_test::write_tiny_llama(dir_.path());
     const std::string dir = dir_.path().string();
-    decoder_ = load_model(read_spec(dir), Weights(dir), std::nullopt, at::kCPU).decoder;
+    decoder_ =
+        load_model(read_spec(dir), Weights(dir), std::nullopt, at::TensorOptions(at::kCPU)).decoder;
     requests_.add_prompt({1, 2}, {.max_new = 3});
     requests_.add({1, 2, 3}, 1);
     requests_.add({1}, 1);

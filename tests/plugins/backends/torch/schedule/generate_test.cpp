@@ -32,7 +32,9 @@ using ::testing::SizeIs;
 using Tokens = std::vector<std::int32_t>;
 
 Decoder load(const assay_torch_test::fs::path& dir) {
-  return load_model(read_spec(dir.string()), Weights(dir.string()), std::nullopt, at::kCPU).decoder;
+  return load_model(read_spec(dir.string()), Weights(dir.string()), std::nullopt,
+                    at::TensorOptions(at::kCPU))
+      .decoder;
 }
 
 Recorder run(const Decoder& decoder, Requests& requests, std::uint32_t flags = 0,
@@ -321,9 +323,10 @@ TEST_F(GenerateTiny, TogetherIsAllOrNothing) {
 class ExhaustedAt : public Linear {
  public:
   ExhaustedAt(const Linear& inner, int call) : inner_(inner), calls_left_(call) {}
-  void apply(const at::Tensor& x, at::Tensor& out) const override {
+  void apply(const at::Tensor& x, at::Tensor& out,
+             std::span<const std::int64_t> lengths) const override {
     if (--calls_left_ == 0) C10_THROW_ERROR(OutOfMemoryError, "no memory");
-    inner_.apply(x, out);
+    inner_.apply(x, out, lengths);
   }
   at::Tensor dequantize() const override { return inner_.dequantize(); }
   std::uint64_t bytes() const override { return inner_.bytes(); }

@@ -27,7 +27,8 @@ class ScoreTiny : public ::testing::Test {
   ScoreTiny() {
     assay_torch_test::write_tiny_llama(dir_.path());
     const std::string dir = dir_.path().string();
-    decoder_ = load_model(read_spec(dir), Weights(dir), std::nullopt, at::kCPU).decoder;
+    decoder_ =
+        load_model(read_spec(dir), Weights(dir), std::nullopt, at::TensorOptions(at::kCPU)).decoder;
   }
   Recorder run(Requests& requests, std::uint32_t flags = 0, ScheduleSettings settings = {}) {
     Recorder recorder;

@@ -46,19 +46,24 @@ struct Found {
   }
 };
 
-/// The word n-grams of the texts of a calibration: for each of its words two hashes of 64 bits.
-/// Nothing that is there is missed. That any of q n-grams is found by chance among n has a
-/// probability of at most q n / 2^64: 5e-8 for a million of each.
+/// Appends the hashes of a document's n-grams: runs of kGramWords and of kShortGramWords words, or,
+/// of a document with fewer words, all of it.
+void add_grams(std::string_view document, std::vector<std::uint64_t>& hashes);
+
+/// The n-grams of the documents of a calibration: two hashes of 64 bits for each of its words, so
+/// no n-gram runs from one document into the next. Nothing that is there is missed. That any of q
+/// n-grams is found by chance among n has a probability of at most q n / 2^64: 5e-8 for a million
+/// of each.
 ///
-/// Threads  [any-thread] find() after the last add()
+/// Threads  [any-thread]
 class WordGrams {
  public:
-  /// Adds a document. No n-gram runs from one document into the next.
-  void add(std::string_view text);
+  WordGrams() = default;
 
-  /// To be called once between the last add() and the first find().
-  void close();
+  /// Of what add_grams() made, in any order.
+  explicit WordGrams(std::vector<std::uint64_t> hashes);
 
+  /// How many different n-grams there are.
   std::uint64_t size() const { return hashes_.size(); }
 
   /// Looks for the n-grams that begin with words [first, last) of a text. A text of kGramWords
@@ -69,7 +74,7 @@ class WordGrams {
   Found find(std::span<const Word> words, std::size_t first, std::size_t last) const;
 
  private:
-  std::vector<std::uint64_t> hashes_;  ///< ascending after close()
+  std::vector<std::uint64_t> hashes_;  ///< ascending, each once
 };
 
 /// An item whose text was found.

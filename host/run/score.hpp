@@ -61,6 +61,8 @@ struct VariantOutcome {
   double load_seconds = 0;
   std::vector<DeviceMemory> memory;          ///< after load; empty: not known
   std::map<std::size_t, TaskOutcome> tasks;  ///< by index into Graph::tasks
+  /// Items of which the calibration knows more than it may, ascending, by index into Graph::tasks.
+  std::map<std::size_t, std::vector<std::uint64_t>> overlapping = {};
 };
 
 /// Where the rows of a task under a variant are.

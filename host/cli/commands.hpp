@@ -15,6 +15,8 @@ namespace assay::host {
 struct Arguments {
   std::filesystem::path manifest;
   std::filesystem::path out = "assay-out";
+  std::filesystem::path store;  ///< empty: ASSAY_STORE, else the user's cache folder
+  std::string variant;          ///< of `quantize`
   std::vector<std::filesystem::path> plugin_dirs;
   std::string component;
   std::string kind;                  ///< of a new plugin
@@ -29,6 +31,7 @@ struct Arguments {
 
 /// Each returns an exit code of run.hpp. Reports go to standard output, errors to standard error.
 int run_command(const Arguments& arguments);
+int quantize_command(const Arguments& arguments);
 int check_command(const Arguments& arguments);
 int graph_command(const Arguments& arguments);
 [[noreturn]] void worker_command();

@@ -18,6 +18,7 @@ using Command = int (*)(const Arguments&);
 constexpr char kExamples[] = R"(Examples:
   assay check study.toml                  find every mistake before anything runs
   assay run study.toml --out results      measure, compare, judge; leaves results/run.json
+  assay quantize study.toml gptq4 --out gptq4    write a variant's quantized model
   assay graph study.toml --dot | dot -Tsvg -o graph.svg
   assay plugins list                      every component found, and files that are not plugins
   assay plugins describe assay/torch      its options, with types, ranges and defaults
@@ -36,6 +37,13 @@ void add_plugin_dirs(CLI::App& command, Arguments& arguments) {
   command
       .add_option("--plugin-dir", arguments.plugin_dirs,
                   "Look for plugins here first; may be given several times")
+      ->type_name("DIR");
+}
+
+void add_store(CLI::App& command, Arguments& arguments) {
+  command
+      .add_option("--store", arguments.store,
+                  "Folder of quantized models; else ASSAY_STORE, else ~/.cache/assay/store")
       ->type_name("DIR");
 }
 
@@ -118,12 +126,34 @@ int dispatch(int argc, char** argv) {
   run->add_option("--out", arguments.out, "Folder for run.json, rows and reports")
       ->type_name("DIR")
       ->capture_default_str();
+  add_store(*run, arguments);
   run->add_flag("-q,--quiet", arguments.is_quiet, "No progress");
   add_plugin_dirs(*run, arguments);
   run->footer(
       "Example:\n  assay run study.toml --out results\n\n"
       "Ctrl-C keeps what is measured and marks the run partial; a second one stops at once.");
   run->callback([&] { command = &assay::host::run_command; });
+
+  CLI::App* quantize =
+      app.add_subcommand("quantize", "Write the model directory of a variant with quantize");
+  add_manifest(*quantize, arguments);
+  quantize->add_option("variant", arguments.variant, "The x of a [model.x]")->required();
+  quantize->add_option("--out", arguments.out, "Folder to write; must be empty or not there")
+      ->type_name("DIR")
+      ->required();
+  add_store(*quantize, arguments);
+  quantize->add_flag("-q,--quiet", arguments.is_quiet, "No progress and no table");
+  add_plugin_dirs(*quantize, arguments);
+  quantize->footer(
+      "Examples:\n"
+      "  assay quantize study.toml gptq4 --out models/tiny-gptq4\n"
+      "  assay quantize study.toml gptq4 --out models/tiny-gptq4 --store /data/assay-store\n\n"
+      "As `assay run` does it: the calibration is held against every task first, a model that is "
+      "in\n"
+      "the store is taken from there, and what an interrupted attempt wrote is gone on with.\n"
+      "Exit codes: 0 written, 2 usage or manifest, 4 plugin, data or infrastructure, 5 the\n"
+      "calibration holds text of a task, 130 interrupted.");
+  quantize->callback([&] { command = &assay::host::quantize_command; });
 
   CLI::App* check = app.add_subcommand("check", "Find every mistake in a manifest; runs nothing");
   add_manifest(*check, arguments);

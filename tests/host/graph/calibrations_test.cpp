@@ -50,8 +50,8 @@ simulate = { method = "gptq", calibration = "mixed" }
   EXPECT_EQ(gptq.calibration, 0);
   // What belongs to the table that is not there does not count.
   EXPECT_EQ(gptq.backend.options.dump(),
-            R"({"quantize.bits":4,"quantize.method":"gptq","quantize.overrides":)"
-            R"([{"bits":8,"modules":"*.down"}]})");
+            R"({"quantize.method":"gptq","quantize.bits":4,"quantize.overrides":)"
+            R"([{"modules":"*.down","bits":8}]})");
   EXPECT_EQ(graph.models[3].backend.options.dump(), R"({"simulate.method":"gptq"})");
   EXPECT_FALSE(graph.models[0].calibration);
 

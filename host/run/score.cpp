@@ -128,6 +128,16 @@ std::filesystem::path rows_path(const std::filesystem::path& out, const std::str
 }
 
 /// One variant at work: its tokenizer, its templates, its backend.
+std::map<std::size_t, std::vector<std::uint64_t>> overlapping_items(const MadeCalibration& made) {
+  std::map<std::size_t, std::vector<std::uint64_t>> items;
+  for (std::size_t task = 0; task < made.overlaps.size(); ++task) {
+    for (const ItemOverlap& item : made.overlaps[task].overlapping) {
+      items[task].push_back(item.index);
+    }
+  }
+  return items;
+}
+
 /// The Meter of a load that takes long; the session it belongs to lives on.
 class LoadMeter {
  public:
@@ -337,6 +347,7 @@ Result<Scoring::Variant> Scoring::open(std::size_t index, VariantOutcome& outcom
   }
   const auto calibration = calibrations_.of(index);
   if (!calibration) return calibration.error();
+  if (*calibration != nullptr) outcome.overlapping = overlapping_items(**calibration);
   ModelSpec loaded = model;
   if (model.is_quantized) {
     auto form = quantize(graph_, index, *calibration, options_);

@@ -65,9 +65,9 @@ length = 8
 sources = []
 shuffle = "true"
 )"),
-            R"(run.toml:2:14: calibration.a lacks "length"
+            R"(run.toml:2:1: calibration.a lacks "length"
   2 | [calibration.a]
-    |              ^
+    | ^^^^^^^^^^^^^^^
 help: length: tokens of each, such as 512
 run.toml:3:11: samples must be between 1 and 1048576, got 0
   3 | samples = 0
@@ -82,7 +82,7 @@ run.toml:5:15: max_overlap must be a share from "0%" to below "100%", got the te
 help: it is the share of an item's 13-grams that the calibration may hold
 run.toml:6:12: calibration.a.sources lacks "dataset"
   6 | sources = [{ share = -1, dateset = "wiki" }, "wiki"]
-    |            ^
+    |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 help: dataset: the name of a [dataset.x]
 run.toml:6:22: share must be above 0, got -1
   6 | sources = [{ share = -1, dateset = "wiki" }, "wiki"]
@@ -97,7 +97,7 @@ run.toml:6:46: each of sources must be a table, got the text "wiki"
 help: write sources = [{ dataset = "...", share = 1 }]
 run.toml:10:11: sources is an empty list
   10 | sources = []
-     |           ^
+     |           ^^
 help: write sources = [{ dataset = "...", share = 1 }]
 run.toml:11:11: shuffle must be true or false, got the text "true"
   11 | shuffle = "true"
@@ -122,7 +122,7 @@ quantize = "gptq"
   5 | quantize = { method = "gptq" }
     | ^^^^^^^^
 help: make two models of it
-run.toml:6:44: calibration must be a text, got the number 4
+run.toml:6:44: calibration must be a text, got the whole number 4
   6 | simulate = { method = "rtn", calibration = 4 }
     |                                            ^
 help: write it in quotes: "4"

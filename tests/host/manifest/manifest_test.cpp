@@ -256,7 +256,7 @@ help: did you mean "model"?
 run.toml:3:1: unknown key "quux" in the manifest
   3 | quux = 1
     | ^^^^
-help: a manifest has assay, name, seed, include and the tables model, dataset, task, compare, gate, report
+help: a manifest has assay, name, seed, include and the tables model, dataset, calibration, task, compare, gate, report
 )");
 }
 

@@ -377,6 +377,9 @@ void write_gate(Page& page) {
     const std::string word = text_of(verdict, "verdict");
     std::string figure = text_of(verdict, "task") + " " + text_of(verdict, "metric");
     if (!raw_text(verdict, "group").empty()) figure += " " + text_of(verdict, "group");
+    if (!raw_text(verdict, "subset").empty()) {
+      figure += ", " + text_of(verdict, "subset") + " subset";
+    }
     table.rows.push_back({{word, tone_of_verdict(word)},
                           {name_of(verdict, "variant"), Tone::kStrong},
                           {fit(figure, kMaxFigure)},

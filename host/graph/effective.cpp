@@ -171,6 +171,7 @@ Json gate_json(const GateSpec& spec, const Graph& graph) {
   return {{"task", graph.tasks[spec.task].name},
           {"metric", spec.metric},
           {"group", text_or_null(spec.group)},
+          {"subset", spec.is_on_clean_subset ? Json("clean") : Json(nullptr)},
           {"candidates", names_json(spec.candidates, graph.models)},
           {std::string(to_string(spec.threshold)), bound_json(spec.bound)}};
 }

@@ -130,6 +130,8 @@ struct GateSpec {
   std::size_t task = 0;
   std::string metric;
   std::string group;
+  /// Judged by the items that overlap neither with the candidate's calibration nor the baseline's.
+  bool is_on_clean_subset = false;
   std::vector<std::size_t> candidates;
   Threshold threshold = Threshold::kMinRetained;
   Bound bound;

@@ -49,7 +49,7 @@ std::string bound_text(const GateSpec& gate) {
   std::snprintf(text, sizeof text, "%s %.15g%s", std::string(to_string(gate.threshold)).c_str(),
                 gate.bound.is_relative ? 100 * gate.bound.value : gate.bound.value,
                 gate.bound.is_relative ? "%" : "");
-  return text;
+  return text + std::string(gate.is_on_clean_subset ? " on the clean subset" : "");
 }
 
 /// `key=value key="a text"`, secrets left out.

@@ -209,6 +209,7 @@ struct GateNode {
   Located<std::string> metric;
   /// "key=value", "key=value,other=value", "*" every group, "" the whole task
   Located<std::string> group;
+  Located<std::string> subset;                   ///< "clean", or "": every item
   std::vector<Located<std::string>> candidates;  ///< empty: every variant but the baseline
   Located<Threshold> threshold;
   Bound bound;

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
-#include <optional>
 #include <string_view>
 #include <utility>
 
 #include "host/graph/options.hpp"
-#include "host/loader/instance.hpp"
 
 namespace assay::host {
 namespace {
@@ -21,18 +20,6 @@ Json eight_bits(const Json& options) {
   out["simulate.bits"] = kMoreBits;
   out.erase("simulate.overrides");
   return out;
-}
-
-/// Bytes of each layer at 8 bits; nothing where the method does not have them.
-std::optional<std::map<std::string, double>> bytes_at_8_bits(LayerBench& bench) {
-  auto scored = bench.score(eight_bits(bench.options()), LayerBench::Text::kMeasure);
-  if (!scored) return std::nullopt;  // its options refuse them, which is the answer
-  std::map<std::string, double> bytes;
-  for (const auto& [layer, values] : scored->layers) {
-    const auto found = values.find("bytes");
-    if (found != values.end()) bytes[layer] = found->second;
-  }
-  return bytes;
 }
 
 std::uint64_t rounded(double bytes) { return static_cast<std::uint64_t>(std::llround(bytes)); }
@@ -62,7 +49,19 @@ bool is_default(const Component& component, const std::string& key, const Json& 
 
 }  // namespace
 
-Result<Proposal> propose(LayerBench& bench, const Sensitivity& sensitivity,
+std::map<std::string, double> bytes_at_8_bits(LayerBench& bench) {
+  auto scored = bench.score(eight_bits(bench.options()), LayerBench::Text::kMeasure);
+  if (!scored) return {};  // its options refuse them, which is the answer
+  std::map<std::string, double> bytes;
+  for (const auto& [layer, values] : scored->layers) {
+    const auto found = values.find("bytes");
+    if (found != values.end()) bytes[layer] = found->second;
+  }
+  return bytes;
+}
+
+Result<Proposal> propose(const Sensitivity& sensitivity,
+                         const std::map<std::string, double>& bytes_at_8_bits,
                          std::uint64_t budget_bytes) {
   if (budget_bytes < sensitivity.weight_bytes) {
     return Failure{ASSAY_INVALID_ARGUMENT,
@@ -70,20 +69,18 @@ Result<Proposal> propose(LayerBench& bench, const Sensitivity& sensitivity,
                        std::to_string(sensitivity.weight_bytes) + " bytes that model." +
                        sensitivity.variant + " takes already; give more, or fewer bits to all"};
   }
-  const auto more = bytes_at_8_bits(bench);
   Proposal out;
-  out.uses_8_bits = more.has_value();
+  out.uses_8_bits = !bytes_at_8_bits.empty();
   out.weight_bytes = sensitivity.weight_bytes;
   std::vector<Upgrade> candidates;
   for (const LayerDamage& layer : sensitivity.layers) {
     if (!(layer.nll.delta > 0) || std::isnan(layer.bytes) || !(layer.bits > 0)) continue;
     const double kept = layer.bytes / layer.bits * sensitivity.stored_bits;
-    const auto found = more ? more->find(layer.layer) : decltype(more->find("")){};
-    const bool has_8_bits = more && found != more->end();
+    const auto found = bytes_at_8_bits.find(layer.layer);
+    const bool has_8_bits = found != bytes_at_8_bits.end();
     const double bytes = has_8_bits ? found->second : kept;
     if (bytes <= layer.bytes) continue;
-    candidates.push_back(
-        {layer.layer, !has_8_bits, rounded(bytes - layer.bytes), layer.nll.delta});
+    candidates.push_back({layer.layer, !has_8_bits, rounded(bytes - layer.bytes), layer.nll.delta});
   }
   std::ranges::stable_sort(candidates, std::greater<>{}, [](const Upgrade& upgrade) {
     return upgrade.damage / static_cast<double>(upgrade.extra_bytes);
@@ -119,9 +116,9 @@ std::string manifest_text(const LayerBench& bench, const Proposal& proposal,
   };
   const std::string name = model.name + "-mixed";
   std::string text = "# " + model.name + " with more bits for the layers that cost it most, as " +
-                     "assay sensitivity measured them.\n\nassay   = 1\nname    = " +
-                     toml_of(name) + "\ninclude = " + toml_of(Json::array({relative(manifest)})) +
-                     "\n\n[model." + name + "]\nbackend = " + toml_of(backend.id) +
+                     "assay sensitivity measured them.\n\nassay   = 1\nname    = " + toml_of(name) +
+                     "\ninclude = " + toml_of(Json::array({relative(manifest)})) + "\n\n[model." +
+                     name + "]\nbackend = " + toml_of(std::string(backend.id())) +
                      "\npath = " + toml_of(relative(model.path)) + "\n";
   if (model.device.type != 1) text += "device = \"cuda:" + std::to_string(model.device.id) + "\"\n";
   if (model.isolation == Isolated::kNone) text += "isolation = \"none\"\n";
@@ -130,7 +127,8 @@ std::string manifest_text(const LayerBench& bench, const Proposal& proposal,
   const auto add = [&recipe](const std::string& key, const std::string& value) {
     recipe += (recipe.empty() ? "" : ", ") + key + " = " + value;
   };
-  for (const auto& [key, value] : without_secrets(backend, with_upgrades(bench, proposal)).items()) {
+  for (const auto& [key, value] :
+       without_secrets(backend, with_upgrades(bench, proposal)).items()) {
     if (key.starts_with(kQuantize)) continue;
     if (key.starts_with(kSimulate)) {
       add(key.substr(kSimulate.size()), toml_of(value));
@@ -138,7 +136,7 @@ std::string manifest_text(const LayerBench& bench, const Proposal& proposal,
       text += key + " = " + toml_of(value) + "\n";
     }
   }
-  if (!model.calibration_name.empty()) add("calibration", toml_of(model.calibration_name));
+  if (!bench.calibration().empty()) add("calibration", toml_of(bench.calibration()));
   return text + (is_quantized ? "quantize" : "simulate") + " = { " + recipe + " }\n";
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -26,13 +27,17 @@ struct Proposal {
   bool uses_8_bits = false;        ///< the method has them; else layers are kept as stored
 };
 
-/// Gives bytes to layers by damage for each byte until the budget is spent: 8 bits where the
-/// method has bits to choose, else the layer as it is stored. Layers that cost nothing alone get
+/// Bytes of each layer where all have 8 bits; none where the method has no bits to choose.
+std::map<std::string, double> bytes_at_8_bits(LayerBench& bench);
+
+/// Gives bytes to layers by damage for each byte until the budget is spent: 8 bits where they
+/// are among `bytes_at_8_bits`, else the layer as it is stored. Layers that cost nothing alone get
 /// none.
 ///
 /// Fails    ASSAY_INVALID_ARGUMENT a budget below what the variant takes already
 /// Source   greedy by ratio for a knapsack (Dantzig 1957); costs of layers are taken to add up
-Result<Proposal> propose(LayerBench& bench, const Sensitivity& sensitivity,
+Result<Proposal> propose(const Sensitivity& sensitivity,
+                         const std::map<std::string, double>& bytes_at_8_bits,
                          std::uint64_t budget_bytes);
 
 /// The variant's options ("simulate....") with the upgrades as overrides.
@@ -46,8 +51,8 @@ std::string manifest_text(const LayerBench& bench, const Proposal& proposal,
 /// What verification found, on text that ranked nothing.
 struct Verification {
   std::uint64_t sequences = 0;
-  DeltaNll before, after;   ///< against the model as it is stored
-  DeltaNll change;          ///< of after against before, paired
+  DeltaNll before, after;  ///< against the model as it is stored
+  DeltaNll change;         ///< of after against before, paired
   std::uint64_t bytes_before = 0, bytes_after = 0;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <functional>
 #include <numeric>
 #include <span>
 #include <utility>
@@ -44,8 +45,8 @@ Result<std::size_t> find_text(const Graph& graph, const ModelSpec& model,
   }
   if (name) {
     return Failure{ASSAY_INVALID_ARGUMENT,
-                   "no calibration is named \"" + *name + "\"; there are: " +
-                       (names.empty() ? "none" : names)};
+                   "no calibration is named \"" + *name +
+                       "\"; there are: " + (names.empty() ? "none" : names)};
   }
   if (model.calibration) return *model.calibration;
   if (graph.calibrations.size() == 1) return std::size_t{0};
@@ -125,7 +126,7 @@ struct LayerBench::State {
   std::size_t text;
   Json simulated;
   std::atomic<bool> never = false;
-  std::vector<ScoreRequest> calibration, to_measure, to_verify;
+  std::vector<ScoreRequest> calibration = {}, to_measure = {}, to_verify = {};
 
   const std::atomic<bool>& cancelled() const {
     return settings.cancelled == nullptr ? never : *settings.cancelled;
@@ -188,21 +189,24 @@ LayerBench::~LayerBench() = default;
 
 const Json& LayerBench::options() const { return state_->simulated; }
 const ModelSpec& LayerBench::model() const { return state_->model; }
-std::uint64_t LayerBench::length() const {
-  return state_->graph.calibrations[state_->text].length;
+std::string LayerBench::calibration() const {
+  const auto& index = state_->model.calibration;
+  return index ? state_->graph.calibrations[*index].name : "";
 }
+std::uint64_t LayerBench::length() const { return state_->graph.calibrations[state_->text].length; }
 
 Result<std::unique_ptr<LayerBench>> LayerBench::open(const Graph& graph, std::size_t index,
                                                      const SensitivitySettings& settings) {
   const ModelSpec& model = graph.models[index];
   if (!model.is_quantized && !model.is_simulated) {
     return Failure{ASSAY_INVALID_ARGUMENT,
-                   "model." + model.name + " is not quantized here: it has neither a quantize nor "
-                   "a simulate table"};
+                   "model." + model.name +
+                       " is not quantized here: it has neither a quantize nor "
+                       "a simulate table"};
   }
   if (find_declared(*model.backend.component, "simulate.only") == nullptr) {
     return Failure{ASSAY_INVALID_ARGUMENT,
-                   "model." + model.name + ": " + model.backend.component->id +
+                   "model." + model.name + ": " + std::string(model.backend.component->id()) +
                        " has no option simulate.only, so it cannot quantize one layer alone"};
   }
   auto text = find_text(graph, model, settings.text);

@@ -53,7 +53,7 @@ struct Sensitivity {
   std::uint64_t weight_bytes = 0, stored_weight_bytes = 0;  ///< quantized, as it is stored
   double stored_bits = 0;                                   ///< per weight, as it is stored
   std::vector<LayerDamage> layers;                          ///< the most damage first
-  std::optional<double> proxy_correlation;  ///< by rank, of damage and output error
+  std::optional<double> proxy_correlation;                  ///< by rank, of damage and output error
 };
 
 struct SensitivitySettings {
@@ -98,6 +98,7 @@ class LayerBench {
   Result<Sensitivity> measure();
 
   const ModelSpec& model() const;
+  std::string calibration() const;  ///< the name of the variant's; "": none
   std::uint64_t length() const;
 
  private:

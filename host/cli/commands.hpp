@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "host/cli/conformance.hpp"
+#include "host/cli/sensitivity.hpp"
 #include "host/cli/trust.hpp"
 
 namespace assay::host {
@@ -23,6 +24,7 @@ struct Arguments {
   std::filesystem::path dir;         ///< of a new plugin; empty: its own name
   ConformanceArguments conformance;  ///< of `plugins check`
   TrustRequest trust;
+  SensitivityRequest sensitivity;
   bool as_dot = false;
   bool as_json = false;
   bool is_verbose = false;
@@ -34,6 +36,7 @@ int run_command(const Arguments& arguments);
 int quantize_command(const Arguments& arguments);
 int check_command(const Arguments& arguments);
 int graph_command(const Arguments& arguments);
+int sensitivity_command(const Arguments& arguments);
 [[noreturn]] void worker_command();
 int plugins_list_command(const Arguments& arguments);
 int plugins_describe_command(const Arguments& arguments);

@@ -214,11 +214,11 @@ std::vector<float> nested_table() {
   std::vector<float> out = {0, 1};
   for (int i = 0; i < 7; ++i) {
     const int parts = 1 << i;
+    const float step = (1.0F - 0.1F) / static_cast<float>(parts);
+    // torch.linspace counts from the nearer end, and fuses.
     const auto edge = [&](int j) {
-      // torch.linspace counts from the nearer end.
-      const float step = (1.0F - 0.1F) / static_cast<float>(parts);
-      return j < (parts + 1) / 2 ? 0.1F + step * static_cast<float>(j)
-                                 : 1.0F - step * static_cast<float>(parts - j);
+      return j < (parts + 1) / 2 ? std::fma(step, static_cast<float>(j), 0.1F)
+                                 : std::fma(-step, static_cast<float>(parts - j), 1.0F);
     };
     for (int j = 0; j < parts; ++j) {
       const float mean = (edge(j) + edge(j + 1)) / 2;

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "checkpoint/quantized.hpp"
 #include "checkpoint/weights.hpp"
 #include "decoder/architecture.hpp"
 #include "decoder/head.hpp"
@@ -21,6 +22,8 @@
 namespace {
 
 constexpr const char* kDtypes[] = {"float32", "bfloat16", "float16", "auto", nullptr};
+constexpr const char* kModes[] = {"materialize", "packed", nullptr};
+constexpr const char* kZeroWraps[] = {"mask", "carry", "none", nullptr};
 constexpr const char* kMethods[] = {"rtn", "nf4", nullptr};
 constexpr const char* kSimulateKeys[] = {"simulate.bits", "simulate.group_size",
                                          "simulate.symmetric", "simulate.skip"};
@@ -86,6 +89,20 @@ at::ScalarType dtype_of(const std::string& option, const std::string& stored) {
                                      "\"; use \"float32\", \"bfloat16\" or \"float16\"");
 }
 
+assay_torch::ZeroWrap zero_wrap_of(const assay::Context& context) {
+  const auto name = context.text("gptq.zero_wrap");
+  if (name == "carry") return assay_torch::ZeroWrap::kCarry;
+  return name == "none" ? assay_torch::ZeroWrap::kNone : assay_torch::ZeroWrap::kMask;
+}
+
+assay_torch::LinearSettings linear_settings(const assay::Context& context,
+                                            const at::TensorOptions& options) {
+  assay_torch::LinearSettings settings(options);
+  settings.is_packed = context.text("mode") == "packed";
+  settings.quantizes_activations = context.flag("quantize_activations");
+  return settings;
+}
+
 at::Device device_of(const assay_device& device) {
   if (device.type == 1) return at::kCPU;
   if (device.type == 2 && at::hasCUDA())
@@ -113,6 +130,15 @@ struct Torch : assay::Backend {
                   "The most memory for keys and values of generated sequences; where it is short "
                   "fewer generate together, and a request that alone exceeds it fails.")
           .in(1, 0x1p50),
+      assay::choice("mode", "\"materialize\"", kModes,
+                    "What becomes of quantized weights: values of the dtype, once, or codes that "
+                    "are computed with as they are."),
+      assay::flag("quantize_activations", "true",
+                  "Whether layers that are made for quantized activations (W8A8, FP8, LLM.int8) "
+                  "quantize them."),
+      assay::choice("gptq.zero_wrap", "\"mask\"", kZeroWraps,
+                    "GPTQ v1 files hold zero points less one. The largest field then means: mask: "
+                    "0; carry: 0, and one more in the next field; none: 2^bits."),
       assay::choice("simulate.method", nullptr, kMethods,
                     "Round the blocks' linear layers on load: rtn (round to nearest) or nf4. "
                     "Without a simulate table: no rounding.")
@@ -150,9 +176,12 @@ struct Torch : assay::Backend {
     const std::string dir(assay::view_of(job.model_dir));
     const assay_torch::DecoderSpec spec = assay_torch::read_spec(dir);
     const auto dtype = dtype_of(dtype_, spec.dtype);
-    assay_torch::LoadedModel loaded =
-        assay_torch::load_model(spec, assay_torch::Weights(dir, context_.resources().threads),
-                                simulation_, at::TensorOptions(device_).dtype(dtype));
+    const auto quantized = assay_torch::QuantizedCheckpoint::open(dir, zero_wrap_of(context_));
+    assay_torch::LoadedModel loaded = assay_torch::load_model(
+        spec, assay_torch::Weights(dir, context_.resources().threads), simulation_,
+        linear_settings(context_, at::TensorOptions(device_).dtype(dtype)),
+        quantized ? &*quantized : nullptr);
+    if (quantized) context_.log(ASSAY_INFO, "weights are " + quantized->describe());
     model.vocab = static_cast<std::uint32_t>(spec.vocab);
     model.max_context = static_cast<std::uint64_t>(spec.max_context);
     model.weight_bytes = (loaded.stored_bits + 7) / 8;
@@ -205,9 +234,15 @@ struct Torch : assay::Backend {
     const assay_torch::DecoderSpec spec = assay_torch::read_spec(dir);
     const auto chunk =
         static_cast<std::uint64_t>(assay_torch::rows_per_chunk(spec.vocab) * spec.vocab);
-    const std::uint64_t size = c10::elementSize(dtype_of(context.text("dtype"), spec.dtype));
+    const auto dtype = dtype_of(context.text("dtype"), spec.dtype);
+    const std::uint64_t size = c10::elementSize(dtype);
+    const auto quantized = assay_torch::QuantizedCheckpoint::open(dir, zero_wrap_of(context));
     const auto embedding = static_cast<std::uint64_t>(spec.vocab * spec.embedding_width);
-    need.host_bytes = size * (assay_torch::Weights(dir).values() + chunk) + 4 * chunk;
+    need.host_bytes =
+        assay_torch::estimated_bytes(spec, assay_torch::Weights(dir),
+                                     linear_settings(context, at::TensorOptions().dtype(dtype)),
+                                     quantized ? &*quantized : nullptr) +
+        size * chunk + 4 * chunk;
     if (size < 4) need.host_bytes += 4 * (embedding + chunk);
     if ((job.want & ASSAY_CAP_GENERATE) != 0)
       need.host_bytes += cache_need(context, job, spec, size);

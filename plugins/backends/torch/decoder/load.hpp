@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/quantized.hpp"
 #include "checkpoint/weights.hpp"
 #include "decoder/decoder.hpp"
 #include "linear/make.hpp"
@@ -35,8 +36,9 @@ class ModelReader {
     std::int64_t rows = 0, columns = 0;
   };
 
-  /// Both outlive it.
-  ModelReader(const DecoderSpec& spec, const Weights& weights, const LinearSettings& settings);
+  /// All outlive it. `quantized` says which modules the file holds so; null: none.
+  ModelReader(const DecoderSpec& spec, const Weights& weights, const LinearSettings& settings,
+              const QuantizedCheckpoint* quantized = nullptr);
   ~ModelReader();
 
   /// All but the blocks, and but an untied head.
@@ -52,7 +54,7 @@ class ModelReader {
   std::vector<Module> modules(std::int64_t layer, Slot slot) const;
 
   /// A module's weights in float32, its rows as the file orders them; inputs are columns, whatever
-  /// the file does.
+  /// the file does. Those of a quantized module are dequantized.
   ///
   /// Shapes   [rows, columns]
   at::Tensor weight(Slot slot, const Module& module);
@@ -82,11 +84,18 @@ class ModelReader {
 /// Reads every tensor of the architecture and rounds it to the dtype of `options` (float32 unless
 /// given), on its device. With a simulation, the linear layers of the blocks and an untied lm_head
 /// are rounded first, from float32, module by module as the file holds them, unless skipped; the
-/// embedding, a head tied to it, projections beside them and biases never are.
+/// embedding, a head tied to it, projections beside them and biases never are. A bias of zeros that
+/// a quantized module has and the architecture has not means nothing; another is added.
 ///
 /// Fails    ASSAY_INVALID_ARGUMENT a tensor is missing, superfluous or wrong, or overflows the
-///          dtype; a skip pattern matches no module
+///          dtype; a skip pattern matches no module; a quantized checkpoint with a simulation
 LoadedModel load_model(const DecoderSpec& spec, const Weights& weights,
-                       const std::optional<Simulation>& simulation, const LinearSettings& settings);
+                       const std::optional<Simulation>& simulation, const LinearSettings& settings,
+                       const QuantizedCheckpoint* quantized = nullptr);
+
+/// Memory that load_model needs: the weights as they are kept and, while a quantized layer is made,
+/// its packed form and float32 values.
+std::uint64_t estimated_bytes(const DecoderSpec& spec, const Weights& weights,
+                              const LinearSettings& settings, const QuantizedCheckpoint* quantized);
 
 }  // namespace assay_torch

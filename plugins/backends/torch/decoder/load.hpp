@@ -6,14 +6,12 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "checkpoint/weights.hpp"
 #include "decoder/decoder.hpp"
 #include "linear/make.hpp"
-#include "quantize/simulation.hpp"
 
 namespace assay_torch {
 
@@ -78,15 +76,5 @@ class ModelReader {
   struct State;
   std::unique_ptr<State> state_;
 };
-
-/// Reads every tensor of the architecture and rounds it to the dtype of `options` (float32 unless
-/// given), on its device. With a simulation, the linear layers of the blocks and an untied lm_head
-/// are rounded first, from float32, module by module as the file holds them, unless skipped; the
-/// embedding, a head tied to it, projections beside them and biases never are.
-///
-/// Fails    ASSAY_INVALID_ARGUMENT a tensor is missing, superfluous or wrong, or overflows the
-///          dtype; a skip pattern matches no module
-LoadedModel load_model(const DecoderSpec& spec, const Weights& weights,
-                       const std::optional<Simulation>& simulation, const LinearSettings& settings);
 
 }  // namespace assay_torch

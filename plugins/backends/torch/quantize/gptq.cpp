@@ -43,7 +43,7 @@ Order order_of(const std::vector<double>& diagonal, const GptqSettings& settings
   const auto columns = static_cast<std::int64_t>(diagonal.size());
   if (settings.act_order) {
     out.columns = sorted_by(diagonal);
-    out.is_natural = width >= columns;
+    out.is_natural = settings.static_groups || width >= columns;
   } else if (settings.group_aware) {
     std::vector<double> tops(static_cast<std::size_t>((columns + width - 1) / width), 0);
     for (std::size_t k = 0; k < diagonal.size(); ++k) {

@@ -9,18 +9,22 @@
 #include <optional>
 #include <string>
 
+#include "checkpoint/quantized.hpp"
 #include "checkpoint/weights.hpp"
 #include "decoder/architecture.hpp"
 #include "decoder/head.hpp"
 #include "decoder/load.hpp"
 #include "quantize/options.hpp"
 #include "quantize/pipeline.hpp"
+#include "quantize/write.hpp"
 #include "schedule/answer.hpp"
 #include "schedule/generate.hpp"
 
 namespace {
 
 constexpr const char* kDtypes[] = {"float32", "bfloat16", "float16", "auto", nullptr};
+constexpr const char* kModes[] = {"materialize", "packed", nullptr};
+constexpr const char* kZeroWraps[] = {"mask", "carry", "none", nullptr};
 constexpr const char* kMethods[] = {"rtn",  "gptq", "awq", "nf4",  "fp4",
                                     "int8", "w8a8", "fp8", nullptr};
 constexpr const char* kScopes[] = {"tensor", "channel", "block", nullptr};
@@ -40,9 +44,10 @@ std::optional<assay_torch::Recipe> read_recipe(const assay::Context& context) {
   return simulated ? simulated : written;
 }
 
-assay_torch::Calibration calibration_of(const assay_batch& batch) {
+std::optional<assay_torch::Calibration> calibration_of(const assay_job& job) {
+  if (!ASSAY_HAS(assay_job, &job, calibration) || job.calibration == nullptr) return std::nullopt;
   assay_torch::Calibration out;
-  for (const assay::Request& request : assay::Batch(batch)) {
+  for (const assay::Request& request : assay::Batch(*job.calibration)) {
     const auto tokens = assay::tokens_of(request);
     out.emplace_back(tokens.begin(), tokens.end());
   }
@@ -60,6 +65,20 @@ at::ScalarType dtype_of(const std::string& option, const std::string& stored) {
                                      "\"; use \"float32\", \"bfloat16\" or \"float16\"");
 }
 
+assay_torch::ZeroWrap zero_wrap_of(const assay::Context& context) {
+  const auto name = context.text("gptq.zero_wrap");
+  if (name == "carry") return assay_torch::ZeroWrap::kCarry;
+  return name == "none" ? assay_torch::ZeroWrap::kNone : assay_torch::ZeroWrap::kMask;
+}
+
+assay_torch::LinearSettings linear_settings(const assay::Context& context,
+                                            const at::TensorOptions& options) {
+  assay_torch::LinearSettings settings(options);
+  settings.is_packed = context.text("mode") == "packed";
+  settings.quantizes_activations = context.flag("quantize_activations");
+  return settings;
+}
+
 at::Device device_of(const assay_device& device) {
   if (device.type == 1) return at::kCPU;
   if (device.type == 2 && at::hasCUDA())
@@ -70,10 +89,10 @@ at::Device device_of(const assay_device& device) {
 }
 
 struct Torch : assay::Backend {
-  static constexpr assay::Info info{"assay/torch", "1.0.0",
-                                    "Decoder checkpoints in the Hugging Face form, on libtorch",
-                                    ASSAY_CAP_SCORE | ASSAY_CAP_LOGITS | ASSAY_CAP_GENERATE |
-                                        ASSAY_CAP_STREAMS | ASSAY_CAP_DETERMINISTIC};
+  static constexpr assay::Info info{
+      "assay/torch", "1.0.0", "Decoder checkpoints in the Hugging Face form, on libtorch",
+      ASSAY_CAP_SCORE | ASSAY_CAP_LOGITS | ASSAY_CAP_GENERATE | ASSAY_CAP_STREAMS |
+          ASSAY_CAP_QUANTIZE | ASSAY_CAP_DETERMINISTIC};
   static constexpr assay::Option options[] = {
       assay::choice("dtype", "\"float32\"", kDtypes,
                     "What weights are rounded to and computed with; auto: what config.json says. "
@@ -87,6 +106,15 @@ struct Torch : assay::Backend {
                   "The most memory for keys and values of generated sequences; where it is short "
                   "fewer generate together, and a request that alone exceeds it fails.")
           .in(1, 0x1p50),
+      assay::choice("mode", "\"materialize\"", kModes,
+                    "What becomes of quantized weights: values of the dtype, once, or codes that "
+                    "are computed with as they are."),
+      assay::flag("quantize_activations", "true",
+                  "Whether layers that are made for quantized activations (W8A8, FP8, LLM.int8) "
+                  "quantize them."),
+      assay::choice("gptq.zero_wrap", "\"mask\"", kZeroWraps,
+                    "GPTQ v1 files hold zero points less one. The largest field then means: mask: "
+                    "0; carry: 0, and one more in the next field; none: 2^bits."),
 #define ASSAY_RECIPE_OPTIONS(table, what)                                                          \
   assay::choice(table ".method", nullptr, kMethods,                                                \
                 what                                                                               \
@@ -136,9 +164,8 @@ struct Torch : assay::Backend {
                   "nf4, fp4: block scales are quantized too, false unless given.")                 \
           .optional(),                                                                             \
       assay::number(table ".threshold", nullptr,                                                   \
-                    "int8: entries of activations this large stay in 16 bits, 6 unless given; 0: " \
-                    "none does.")                                                                  \
-          .in(0, 65504)                                                                            \
+                    "int8: entries of activations this large stay in 16 bits, 6 unless given.")    \
+          .in(0.001, 65504)                                                                        \
           .optional(),                                                                             \
       assay::number(table ".smoothing", nullptr,                                                   \
                     "w8a8: SmoothQuant's alpha; without it nothing is smoothed.")                  \
@@ -177,7 +204,9 @@ struct Torch : assay::Backend {
                   .cache_use = &cache_use_},
         dtype_(context_.text("dtype")),
         recipe_(read_recipe(context_)),
-        device_(device_of(context_.resources().device)) {}
+        device_(device_of(context_.resources().device)),
+        zero_wrap_(zero_wrap_of(context_)),
+        settings_(linear_settings(context_, at::TensorOptions(device_))) {}
 
   void load(const assay_job& job, assay_model_info& model) {
     const c10::InferenceMode guard;
@@ -185,15 +214,16 @@ struct Torch : assay::Backend {
     const std::string dir(assay::view_of(job.model_dir));
     const assay_torch::DecoderSpec spec = assay_torch::read_spec(dir);
     const auto dtype = dtype_of(dtype_, spec.dtype);
+    assay_torch::LinearSettings settings = settings_;
+    settings.options = settings.options.dtype(dtype);
+    const auto quantized = assay_torch::QuantizedCheckpoint::open(dir, zero_wrap_);
     const bool is_simulated = recipe_ && recipe_->table == "simulate";
-    const auto calibration =
-        is_simulated && ASSAY_HAS(assay_job, &job, calibration) && job.calibration != nullptr
-            ? std::optional(calibration_of(*job.calibration))
-            : std::nullopt;
+    const auto calibration = is_simulated ? calibration_of(job) : std::nullopt;
     assay_torch::LoadedModel loaded = assay_torch::load_model(
         spec, assay_torch::Weights(dir, context_.resources().threads),
-        is_simulated ? recipe_ : std::nullopt, at::TensorOptions(device_).dtype(dtype),
+        is_simulated ? recipe_ : std::nullopt, settings, quantized ? &*quantized : nullptr,
         calibration ? &*calibration : nullptr, schedule_.pass_tokens, listener(job));
+    if (quantized) context_.log(ASSAY_INFO, "weights are " + quantized->describe());
     model.vocab = static_cast<std::uint32_t>(spec.vocab);
     model.max_context = static_cast<std::uint64_t>(spec.max_context);
     model.weight_bytes = (loaded.stored_bits + 7) / 8;
@@ -205,6 +235,27 @@ struct Torch : assay::Backend {
     cache_token_bytes_ = assay_torch::cache_bytes_per_token(
         spec, static_cast<std::int64_t>(c10::elementSize(dtype)));
     decoder_ = std::move(loaded.decoder);
+  }
+
+  void quantize(const assay_job& job) {
+    const c10::InferenceMode guard;
+    use_granted_threads();
+    if (!recipe_ || recipe_->table != "quantize")
+      refuse("quantize.method", "is missing, so there is nothing to write; give a quantize table");
+    const std::string dir(assay::view_of(job.model_dir));
+    const assay_torch::DecoderSpec spec = assay_torch::read_spec(dir);
+    const auto calibration = calibration_of(job);
+    const assay_torch::WriteJob written{
+        .model_dir = dir,
+        .out_dir = std::string(assay::view_of(job.out_dir)),
+        .recipe = *recipe_,
+        .settings = at::TensorOptions(device_).dtype(dtype_of(dtype_, spec.dtype)),
+        .calibration = calibration ? &*calibration : nullptr,
+        .pass_tokens = schedule_.pass_tokens,
+        .threads = context_.resources().threads,
+        .seed = context_.resources().seed,
+        .quantizer = std::string(info.id) + ":" + info.version};
+    assay_torch::write_quantized(spec, written, listener(job));
   }
 
   void run(const assay::Batch& batch, assay::Sink& sink) {
@@ -246,9 +297,15 @@ struct Torch : assay::Backend {
     const assay_torch::DecoderSpec spec = assay_torch::read_spec(dir);
     const auto chunk =
         static_cast<std::uint64_t>(assay_torch::rows_per_chunk(spec.vocab) * spec.vocab);
-    const std::uint64_t size = c10::elementSize(dtype_of(context.text("dtype"), spec.dtype));
+    const auto dtype = dtype_of(context.text("dtype"), spec.dtype);
+    const std::uint64_t size = c10::elementSize(dtype);
+    const auto quantized = assay_torch::QuantizedCheckpoint::open(dir, zero_wrap_of(context));
     const auto embedding = static_cast<std::uint64_t>(spec.vocab * spec.embedding_width);
-    need.host_bytes = size * (assay_torch::Weights(dir).values() + chunk) + 4 * chunk;
+    need.host_bytes =
+        assay_torch::estimated_bytes(spec, assay_torch::Weights(dir),
+                                     linear_settings(context, at::TensorOptions().dtype(dtype)),
+                                     quantized ? &*quantized : nullptr) +
+        size * chunk + 4 * chunk;
     if (size < 4) need.host_bytes += 4 * (embedding + chunk);
     if ((job.want & ASSAY_CAP_GENERATE) != 0)
       need.host_bytes += cache_need(context, job, spec, size);
@@ -290,6 +347,8 @@ struct Torch : assay::Backend {
   std::string dtype_;
   std::optional<assay_torch::Recipe> recipe_;
   at::Device device_;
+  assay_torch::ZeroWrap zero_wrap_;
+  assay_torch::LinearSettings settings_;  // but for the dtype, which config.json may say
   std::optional<assay_torch::Decoder> decoder_;
   std::atomic<std::uint64_t> weight_bytes_ = 0;  // 0 before load
   std::atomic<std::int64_t> cache_token_bytes_ = 0;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/quantized.hpp"
 #include "checkpoint/weights.hpp"
 #include "decoder/decoder.hpp"
 #include "linear/make.hpp"
@@ -33,8 +34,9 @@ class ModelReader {
     std::int64_t rows = 0, columns = 0;
   };
 
-  /// Both outlive it.
-  ModelReader(const DecoderSpec& spec, const Weights& weights, const LinearSettings& settings);
+  /// All outlive it. `quantized` says which modules the file holds so; null: none.
+  ModelReader(const DecoderSpec& spec, const Weights& weights, const LinearSettings& settings,
+              const QuantizedCheckpoint* quantized = nullptr);
   ~ModelReader();
 
   /// All but the blocks, and but an untied head.
@@ -50,7 +52,7 @@ class ModelReader {
   std::vector<Module> modules(std::int64_t layer, Slot slot) const;
 
   /// A module's weights in float32, its rows as the file orders them; inputs are columns, whatever
-  /// the file does.
+  /// the file does. Those of a quantized module are dequantized.
   ///
   /// Shapes   [rows, columns]
   at::Tensor weight(Slot slot, const Module& module);
@@ -76,5 +78,10 @@ class ModelReader {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// Memory that loading needs: the weights as they are kept and, while a quantized layer is made,
+/// its packed form and float32 values.
+std::uint64_t estimated_bytes(const DecoderSpec& spec, const Weights& weights,
+                              const LinearSettings& settings, const QuantizedCheckpoint* quantized);
 
 }  // namespace assay_torch

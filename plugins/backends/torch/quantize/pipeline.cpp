@@ -19,6 +19,7 @@
 
 #include "quantize/fold.hpp"
 #include "quantize/gptq.hpp"
+#include "quantize/layout.hpp"
 #include "quantize/scaled.hpp"
 #include "quantize/table.hpp"
 
@@ -122,19 +123,10 @@ struct Pipeline::Work {
   }
 };
 
-FloatType scale_type_of(const Recipe& recipe, FloatType stored) {
-  switch (recipe.method) {
-    case Method::kRtn:
-      return recipe.table == "simulate" ? FloatType::kFloat32 : FloatType::kFloat16;
-    case Method::kGptq:
-    case Method::kAwq:
-      return FloatType::kFloat16;
-    case Method::kW8a8:
-    case Method::kFp8:
-      return stored;
-    default:
-      return FloatType::kFloat32;
-  }
+void refuse_quantized(const QuantizedCheckpoint& checkpoint, const Recipe& recipe) {
+  throw assay::Error(ASSAY_INVALID_ARGUMENT, recipe.table,
+                     "the checkpoint is quantized already (" + checkpoint.describe() + "); leave " +
+                         recipe.table + " out, or give the unquantized model");
 }
 
 Pipeline::Pipeline(const DecoderSpec& spec, const Weights& weights, const Recipe& recipe,
@@ -514,9 +506,10 @@ std::optional<ModuleResult> Pipeline::quantize_head(const Decoder& ends) {
 
 LoadedModel load_model(const DecoderSpec& spec, const Weights& weights,
                        const std::optional<Recipe>& recipe, const LinearSettings& settings,
-                       const Calibration* calibration, std::int64_t pass_tokens,
-                       const Listener& listener) {
-  ModelReader reader(spec, weights, settings);
+                       const QuantizedCheckpoint* quantized, const Calibration* calibration,
+                       std::int64_t pass_tokens, const Listener& listener) {
+  if (recipe && quantized != nullptr) refuse_quantized(*quantized, *recipe);
+  ModelReader reader(spec, weights, settings, quantized);
   LoadedModel model;
   std::optional<Pipeline> pipeline;
   if (recipe) pipeline.emplace(spec, weights, *recipe, settings, listener);

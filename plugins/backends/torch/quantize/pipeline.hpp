@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "checkpoint/quantized.hpp"
 #include "checkpoint/weights.hpp"
 #include "decoder/decoder.hpp"
 #include "decoder/load.hpp"
@@ -118,16 +119,21 @@ class Pipeline {
   std::vector<Chunk> chunks_;
 };
 
-/// Reads a model; with a recipe, its modules are quantized and computed with in that form.
+/// Reads every tensor of the architecture and rounds it to the dtype of `options` (float32 unless
+/// given), on its device. With a recipe, the linear layers of the blocks and an untied lm_head are
+/// quantized first, from float32, module by module as the file holds them, unless skipped; the
+/// embedding, a head tied to it, projections beside them and biases never are. A bias of zeros that
+/// a quantized module has and the architecture has not means nothing; another is added.
 ///
-/// Fails    as ModelReader and Pipeline
+/// Fails    ASSAY_INVALID_ARGUMENT a tensor is missing, superfluous or wrong, or overflows the
+///          dtype; a quantized checkpoint with a recipe; as Pipeline
 LoadedModel load_model(const DecoderSpec& spec, const Weights& weights,
                        const std::optional<Recipe>& recipe, const LinearSettings& settings,
+                       const QuantizedCheckpoint* quantized = nullptr,
                        const Calibration* calibration = nullptr, std::int64_t pass_tokens = 4096,
                        const Listener& listener = {});
 
-/// The tensor's type that scales of compressed-tensors files take, and float16 or float32 for
-/// others: `simulate` of rtn computes with float32 scales, whatever a file would hold.
-FloatType scale_type_of(const Recipe& recipe, FloatType stored);
+/// Fails    ASSAY_INVALID_ARGUMENT always
+[[noreturn]] void refuse_quantized(const QuantizedCheckpoint& checkpoint, const Recipe& recipe);
 
 }  // namespace assay_torch

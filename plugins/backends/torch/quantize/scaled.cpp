@@ -79,7 +79,8 @@ QuantizedMatrix fp8_quantize(std::span<const float> weights, std::int64_t rows,
   QuantizedMatrix out = empty_bytes(Form::kFp8, rows, columns);
   const bool is_block = scope == Fp8Scope::kBlock;
   out.scale_type = is_block ? FloatType::kFloat32 : scale_type;
-  out.activations = {.kind = ActivationRule::Kind::kFp8PerToken};
+  out.activations = {.kind = ActivationRule::Kind::kFp8PerToken,
+                     .group_size = is_block ? kFp8Block : 0};
   const std::int64_t height = is_block ? kFp8Block : scope == Fp8Scope::kChannel ? 1 : rows;
   const std::int64_t width = is_block ? kFp8Block : columns;
   out.block_rows = scope == Fp8Scope::kTensor ? 0 : height;

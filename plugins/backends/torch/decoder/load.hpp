@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,7 +13,6 @@
 #include "checkpoint/weights.hpp"
 #include "decoder/decoder.hpp"
 #include "linear/make.hpp"
-#include "quantize/simulation.hpp"
 
 namespace assay_torch {
 
@@ -81,19 +79,7 @@ class ModelReader {
   std::unique_ptr<State> state_;
 };
 
-/// Reads every tensor of the architecture and rounds it to the dtype of `options` (float32 unless
-/// given), on its device. With a simulation, the linear layers of the blocks and an untied lm_head
-/// are rounded first, from float32, module by module as the file holds them, unless skipped; the
-/// embedding, a head tied to it, projections beside them and biases never are. A bias of zeros that
-/// a quantized module has and the architecture has not means nothing; another is added.
-///
-/// Fails    ASSAY_INVALID_ARGUMENT a tensor is missing, superfluous or wrong, or overflows the
-///          dtype; a skip pattern matches no module; a quantized checkpoint with a simulation
-LoadedModel load_model(const DecoderSpec& spec, const Weights& weights,
-                       const std::optional<Simulation>& simulation, const LinearSettings& settings,
-                       const QuantizedCheckpoint* quantized = nullptr);
-
-/// Memory that load_model needs: the weights as they are kept and, while a quantized layer is made,
+/// Memory that loading needs: the weights as they are kept and, while a quantized layer is made,
 /// its packed form and float32 values.
 std::uint64_t estimated_bytes(const DecoderSpec& spec, const Weights& weights,
                               const LinearSettings& settings, const QuantizedCheckpoint* quantized);

@@ -12,6 +12,7 @@
 #include "checkpoint/weights.hpp"
 #include "decoder/architecture.hpp"
 #include "decoder/load.hpp"
+#include "quantize/pipeline.hpp"
 #include "schedule/score.hpp"
 #include "support/fixtures.hpp"
 #include "support/recorder.hpp"

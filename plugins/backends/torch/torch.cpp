@@ -1,5 +1,6 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
@@ -81,11 +82,21 @@ assay_torch::LinearSettings linear_settings(const assay::Context& context,
 
 at::Device device_of(const assay_device& device) {
   if (device.type == 1) return at::kCPU;
-  if (device.type == 2 && at::hasCUDA())
-    return {at::kCUDA, static_cast<at::DeviceIndex>(device.id)};
-  throw assay::Error(
-      ASSAY_UNAVAILABLE, "device",
-      "this libtorch computes on the CPU only; leave device out or use device = \"cpu\"");
+  const int count = at::detail::getCUDAHooks().getNumGPUs();
+  if (device.type != 2 || device.id >= count) {
+    throw assay::Error(
+        ASSAY_UNAVAILABLE, "device",
+        "cuda:" + std::to_string(device.id) + " cannot be used, assay/torch finds " +
+            (count > 0 ? std::to_string(count) + " CUDA devices"
+                       : "no CUDA device (it needs a driver and a build with ASSAY_CUDA=ON)") +
+            "; leave device out or use device = \"cpu\"");
+  }
+  // Sums are float32 whatever the dtype, and cuDNN attends where decoder/cudnn_attention.hpp says
+  // so and nowhere else.
+  at::globalContext().setAllowFP16ReductionCuBLAS(false);
+  at::globalContext().setAllowBF16ReductionCuBLAS(false);
+  at::globalContext().setSDPUseCuDNN(false);
+  return {at::kCUDA, static_cast<at::DeviceIndex>(device.id)};
 }
 
 struct Torch : assay::Backend {

@@ -12,6 +12,8 @@
 #include <limits>
 #include <vector>
 
+#include "decoder/cudnn_attention.hpp"
+
 namespace assay_torch {
 namespace {
 
@@ -208,6 +210,8 @@ class Attention {
 
   at::Tensor kernel(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
                     const at::Tensor& seen, bool is_causal, bool is_grouped) const {
+    if (const auto out = cudnn_attention(queries, keys, values, seen, is_causal, rule_.scale))
+      return *out;
     return at::scaled_dot_product_attention(queries, keys, values,
                                             seen.defined() ? std::optional(seen) : std::nullopt,
                                             0.0, is_causal, rule_.scale, is_grouped);

@@ -218,9 +218,9 @@ TEST(Calibration, RecordsThatCannotBeUsedAreNamed) {
   ASSERT_FALSE(calibration);
   EXPECT_THAT(calibration.error().text, HasSubstr("dataset.foxes: record 0: "));
   const auto huge =
-      made({source("huge", {{{"text", std::string(20'000'000, 'x')}}})}, {1, 8, 1, false});
+      made({source("huge", {{{"text", std::string(17'000'000, 'x')}}})}, {1, 8, 1, false});
   ASSERT_FALSE(huge);
-  EXPECT_THAT(huge.error().text, HasSubstr("dataset.huge: record 0: a document of 20.0 MB"));
+  EXPECT_THAT(huge.error().text, HasSubstr("dataset.huge: record 0: a document of 17.0 MB"));
 }
 
 TEST(Calibration, GramsAreOfTheTextThatWasTakenAndNoMore) {

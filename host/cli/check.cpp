@@ -25,9 +25,11 @@ int check_command(const Arguments& arguments) {
   const auto built = build(arguments);
   if (!built) return kExitUsage;
   const Graph& graph = built->graph;
-  std::printf("%s: ok, %s, %s, %s\n", arguments.manifest.c_str(),
+  const std::size_t n = graph.calibrations.size();
+  std::printf("%s: ok, %s, %s, %s%s\n", arguments.manifest.c_str(),
               count(graph.models.size(), "variant").c_str(),
-              count(graph.tasks.size(), "task").c_str(), count(graph.gates.size(), "gate").c_str());
+              count(graph.tasks.size(), "task").c_str(), count(graph.gates.size(), "gate").c_str(),
+              n == 0 ? "" : (", " + count(n, "calibration")).c_str());
   return kExitPass;
 }
 

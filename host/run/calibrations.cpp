@@ -182,7 +182,10 @@ std::vector<Calibrations::Leak> Calibrations::leaks() const {
             "; calibrate on other text, or write allow_overlap = true to go on and have "
             "it said in every report";
       }
-      leaks.push_back(std::move(leak));
+      // What two tokenizers make of one calibration holds the same text.
+      const bool is_said = std::any_of(leaks.begin(), leaks.end(),
+                                       [&](const Leak& other) { return other.text == leak.text; });
+      if (!is_said) leaks.push_back(std::move(leak));
     }
   }
   return leaks;

@@ -26,10 +26,10 @@ std::string method_text(const ModelSpec& model, std::string_view prefix) {
     if (name == "method") {
       method = text;
     } else {
-      rest += (rest.empty() ? ": " : ", ") + name + " " + text;
+      rest += (rest.empty() ? "" : ", ") + name + " " + text;
     }
   }
-  return method + rest;
+  return method + (method.empty() || rest.empty() ? "" : ": ") + rest;
 }
 
 Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }

@@ -106,6 +106,7 @@ Result<Json> write_model(const Graph& graph, const ModelSpec& model, const fs::p
   if (auto written = (*session)->quantize(folder, rounding); !written) {
     return std::move(written).error();
   }
+  meter.reach(1, "");
   return layers.take();
 }
 
@@ -120,11 +121,18 @@ Result<QuantizedForm> make(const Graph& graph, const ModelSpec& model, const Mod
     if (!leaves_work(layers.error())) store.discard(claim, digest);
     return std::move(layers).error();
   }
+  const Component& backend = *model.backend.component;
+  std::error_code error;
+  if (!fs::is_directory(*folder, error) || fs::is_empty(*folder, error)) {
+    return Failure{ASSAY_INTERNAL, std::string(backend.id()) +
+                                       ": misbehaviour: quantize answered OK and wrote nothing "
+                                       "into " +
+                                       folder->string()};
+  }
   if (auto copied = copy_text_files(model.path, *folder); !copied) {
     return std::move(copied).error();
   }
   const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - started;
-  const Component& backend = *model.backend.component;
   QuantizedForm form;
   form.digest = digest;
   form.calibration = calibration_json(graph, calibration);
@@ -139,14 +147,7 @@ Result<QuantizedForm> make(const Graph& graph, const ModelSpec& model, const Mod
                               {"recipe", recipe},
                               {"calibration", form.calibration},
                               {"layers", form.layers}});
-  if (!place) {
-    Failure failure = std::move(place).error();
-    if (failure.code == ASSAY_INTERNAL) {
-      failure.text =
-          std::string(backend.id()) + ": misbehaviour: quantize answered OK, but " + failure.text;
-    }
-    return failure;
-  }
+  if (!place) return std::move(place).error();
   form.path = std::move(*place);
   return form;
 }

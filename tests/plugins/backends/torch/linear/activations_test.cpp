@@ -80,5 +80,14 @@ TEST(Fp8, ATokensLargestValueStays) {
   EXPECT_TRUE(values.equal(row({896, 1, -32, 0}))) << values;  // steps of 4 at 33, 2^-8 at 0.001
 }
 
+// Beside a small largest value small ones stay as well, to within the step of E4M3.
+TEST(Fp8, GroupsOfATokenHaveScalesOfTheirOwn) {
+  const auto x = row({896, 1, -33, 0.001F});
+  const ActivationRule pairs{.kind = Kind::kFp8PerToken, .group_size = 2};
+  EXPECT_TRUE(rounded(pairs, x, {}).allclose(row({896, 1, -33, 0.001F}), 1e-2, 0));
+  const ActivationRule threes{.kind = Kind::kFp8PerToken, .group_size = 3};
+  EXPECT_TRUE(rounded(threes, x, {}).allclose(row({896, 1, -32, 0.001F}), 1e-6, 0));
+}
+
 }  // namespace
 }  // namespace assay_torch

@@ -1,6 +1,7 @@
 #include "linear/activations.hpp"
 
 #include <ATen/ops/amax.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
 
 #include <cstdio>
@@ -62,6 +63,14 @@ at::Tensor rounded_to_fp8(const at::Tensor& x, const at::Tensor& scale) {
   return codes.to(at::kFloat).mul_(scale);
 }
 
+/// A scale for each `group` neighbours of a token; the last group may be short.
+at::Tensor rounded_to_fp8_by_groups(const at::Tensor& x, std::int64_t group) {
+  std::vector<at::Tensor> parts;
+  for (const auto& part : x.split(group, 1))
+    parts.push_back(rounded_to_fp8(part, scales_of(part, 448)));
+  return at::cat(parts, 1);
+}
+
 }  // namespace
 
 TokenCodes int8_codes(const ActivationRule& rule, const at::Tensor& x,
@@ -77,7 +86,8 @@ at::Tensor rounded(const ActivationRule& rule, const at::Tensor& x,
     case Kind::kNone:
       return x;
     case Kind::kFp8PerToken:
-      return rounded_to_fp8(wide, scales_of(wide, 448)).to(x.scalar_type());
+      return rounded_to_fp8_by_groups(wide, rule.group_size == 0 ? x.size(1) : rule.group_size)
+          .to(x.scalar_type());
     case Kind::kFp8PerTensor:
       return rounded_to_fp8(wide, at::full({1}, rule.scale, wide.options())).to(x.scalar_type());
     default:

@@ -86,7 +86,9 @@ TEST_P(ToolsCheckpoint, IsWrittenAgainToTheByte) {
       weights.read_bytes(tensor.name, 0, bytes);
       // JSON has spaces here and there.
       const bool is_json = tensor.name.find("quant_state") != std::string::npos;
-      if (!is_json) EXPECT_EQ(tensor.shape, weights.shape(tensor.name)) << tensor.name;
+      if (!is_json) {
+        EXPECT_EQ(tensor.shape, weights.shape(tensor.name)) << tensor.name;
+      }
       if (tensor.name.ends_with(".qzeros") && layout_of(GetParam()) == FileLayout::kGptq) {
         EXPECT_EQ(tensor.data, std::vector<std::byte>(bytes.size(), std::byte{0x88}));
       } else if (is_json) {

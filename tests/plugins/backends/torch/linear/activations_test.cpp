@@ -33,7 +33,7 @@ TEST(Int8PerToken, AZeroTokenStaysZero) {
 }
 
 // Row 0: its outlier 8 is no part of the scale 4; 1 and 2 are 31.75 and 63.5 steps. Row 1: the
-// entry 5.08 stands in an outlier's column and still makes the scale.
+// entry 5.08, 5.078125 as float16, stands in an outlier's column and still makes the scale.
 TEST(Int8Outliers, OnlyOutliersThemselvesLeaveTheScale) {
   const auto x = at::tensor(std::vector<float>{1, 2, 8, -4, 0.5F, 0.25F, 5.08F, 1}).view({2, 4});
   const auto tokens = int8_codes({.kind = Kind::kInt8Outliers}, x, {});
@@ -42,7 +42,7 @@ TEST(Int8Outliers, OnlyOutliersThemselvesLeaveTheScale) {
   EXPECT_EQ(tokens.scales[0].item<float>(), 4);
   EXPECT_NEAR(tokens.scales[1].item<float>(), 5.08, 0.002);  // as float16
   EXPECT_TRUE(
-      tokens.codes.equal(at::tensor(std::vector<std::int64_t>{32, 64, 0, -127, 12, 6, 0, 25})
+      tokens.codes.equal(at::tensor(std::vector<std::int64_t>{32, 64, 0, -127, 13, 6, 0, 25})
                              .to(at::kChar)
                              .view({2, 4})))
       << tokens.codes;
@@ -78,6 +78,15 @@ TEST(Fp8, RoundsAsTheCodesDo) {
 TEST(Fp8, ATokensLargestValueStays) {
   const auto values = rounded({.kind = Kind::kFp8PerToken}, row({896, 1, -33, 0.001F}), {});
   EXPECT_TRUE(values.equal(row({896, 1, -32, 0}))) << values;  // steps of 4 at 33, 2^-8 at 0.001
+}
+
+// Beside a small largest value small ones stay as well, to within the step of E4M3.
+TEST(Fp8, GroupsOfATokenHaveScalesOfTheirOwn) {
+  const auto x = row({896, 1, -33, 0.001F});
+  const ActivationRule pairs{.kind = Kind::kFp8PerToken, .group_size = 2};
+  EXPECT_TRUE(rounded(pairs, x, {}).allclose(row({896, 1, -33, 0.001F}), 1e-2, 0));
+  const ActivationRule threes{.kind = Kind::kFp8PerToken, .group_size = 3};
+  EXPECT_TRUE(rounded(threes, x, {}).allclose(row({896, 1, -32, 0.001F}), 1e-6, 0));
 }
 
 }  // namespace

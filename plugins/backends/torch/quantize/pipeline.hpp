@@ -119,6 +119,12 @@ class Pipeline {
   std::vector<Chunk> chunks_;
 };
 
+/// What a Pipeline takes, and the embedding that it begins with.
+///
+/// Units    bytes; element_bytes of the compute dtype, calibration_tokens 0 where there is none
+std::uint64_t working_bytes(const DecoderSpec& spec, const Recipe& recipe,
+                            std::uint64_t element_bytes, std::uint64_t calibration_tokens);
+
 /// Reads every tensor of the architecture and rounds it to the dtype of `options` (float32 unless
 /// given), on its device. With a recipe, the linear layers of the blocks and an untied lm_head are
 /// quantized first, from float32, module by module as the file holds them, unless skipped; the

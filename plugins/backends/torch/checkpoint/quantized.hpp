@@ -85,7 +85,7 @@ struct WrittenModule {
   bool is_quantized = false;
   int bits = 0;
   std::int64_t group_size = 0;  ///< as of QuantizedMatrix; 0: the whole row
-  bool is_symmetric = false;  ///< is_symmetric() of what was written, whatever was asked for
+  bool is_symmetric = false;    ///< is_symmetric() of what was written, whatever was asked for
   /// Form, block sizes, table, activations, and whether scales are nested; codes are not read.
   QuantizedMatrix form = {};
 };

@@ -524,8 +524,8 @@ std::uint64_t working_bytes(const DecoderSpec& spec, const Recipe& recipe,
       element_bytes * static_cast<std::uint64_t>(spec.vocab * spec.embedding_width);
   bytes += weights * 4 + largest * 12;  // a matrix, what it lost, its codes
   if (calibration_tokens == 0) return bytes;
-  bytes += weights * element_bytes + calibration_tokens * hidden * element_bytes + 4 * squares;
-  if (recipe.method == Method::kGptq) bytes += 24 * widest * widest;
+  bytes += 2 * weights * element_bytes + calibration_tokens * hidden * element_bytes + 4 * squares;
+  if (recipe.method == Method::kGptq) bytes += 16 * widest * widest;
   return bytes;
 }
 

@@ -55,6 +55,13 @@ std::optional<assay_torch::Calibration> calibration_of(const assay_job& job) {
   return out;
 }
 
+std::uint64_t calibration_tokens(const assay_job& job) {
+  if (!ASSAY_HAS(assay_job, &job, calibration) || job.calibration == nullptr) return 0;
+  std::uint64_t out = 0;
+  for (const assay::Request& request : assay::Batch(*job.calibration)) out += request.n_tokens;
+  return out;
+}
+
 /// "auto" is what config.json says the weights are.
 at::ScalarType dtype_of(const std::string& option, const std::string& stored) {
   const std::string& name = option == "auto" ? stored : option;
@@ -310,6 +317,13 @@ struct Torch : assay::Backend {
         static_cast<std::uint64_t>(assay_torch::rows_per_chunk(spec.vocab) * spec.vocab);
     const auto dtype = dtype_of(context.text("dtype"), spec.dtype);
     const std::uint64_t size = c10::elementSize(dtype);
+    const auto recipe = read_recipe(context);
+    const std::uint64_t working =
+        recipe ? assay_torch::working_bytes(spec, *recipe, size, calibration_tokens(job)) : 0;
+    if ((job.want & ASSAY_CAP_QUANTIZE) != 0) {
+      need.host_bytes = working;
+      return;
+    }
     const auto quantized = assay_torch::QuantizedCheckpoint::open(dir, zero_wrap_of(context));
     const auto embedding = static_cast<std::uint64_t>(spec.vocab * spec.embedding_width);
     need.host_bytes =
@@ -318,6 +332,9 @@ struct Torch : assay::Backend {
                                      quantized ? &*quantized : nullptr) +
         size * chunk + 4 * chunk;
     if (size < 4) need.host_bytes += 4 * (embedding + chunk);
+    // What is rounded on load with a calibration holds its hidden states and Hessians besides.
+    if (recipe && recipe->table == "simulate" && calibration_tokens(job) > 0)
+      need.host_bytes += working;
     if ((job.want & ASSAY_CAP_GENERATE) != 0)
       need.host_bytes += cache_need(context, job, spec, size);
   }

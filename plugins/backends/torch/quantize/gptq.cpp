@@ -65,20 +65,30 @@ Order order_of(const std::vector<double>& diagonal, const GptqSettings& settings
   return out;
 }
 
-/// The upper Cholesky factor of the inverse of the damped Hessian; `hessian` is used up.
-at::Tensor factor(at::Tensor hessian, const GptqSettings& settings, GptqResult& result) {
-  auto diagonal = hessian.diagonal();
-  const auto plain = diagonal.clone();
-  const double mean = plain.mean().item<double>();
+/// The Hessian in the order columns are taken, with ones where columns are dead.
+at::Tensor prepared(const at::Tensor& hessian, const std::vector<double>& diagonal,
+                    const at::Tensor& taken) {
+  auto out = hessian.to(at::kDouble, /*non_blocking=*/false, /*copy=*/true);
+  out.diagonal().copy_(at::tensor(diagonal));
+  return taken.defined() ? out.index_select(0, taken).index_select(1, taken) : out;
+}
+
+/// The upper Cholesky factor of the inverse of the damped Hessian. No more than two matrices of
+/// float64 are there at a time, so that another attempt begins from the Hessian again.
+at::Tensor factor(const at::Tensor& hessian, const std::vector<double>& diagonal,
+                  const at::Tensor& taken, const GptqSettings& settings, GptqResult& result) {
+  const double mean =
+      std::accumulate(diagonal.begin(), diagonal.end(), 0.0) / static_cast<double>(diagonal.size());
   result.damping = settings.damping;
   for (result.attempts = 1;; ++result.attempts) {
-    diagonal.copy_(plain.add(result.damping * mean));
-    auto [lower, info] = at::linalg_cholesky_ex(hessian);
+    auto work = prepared(hessian, diagonal, taken);
+    work.diagonal().add_(result.damping * mean);
+    auto [lower, info] = at::linalg_cholesky_ex(work);
     if (info.item<int>() == 0) {
-      const auto inverse = at::cholesky_inverse(lower);
+      work = at::cholesky_inverse(lower);
       lower.reset();
-      auto [upper, failed] = at::linalg_cholesky_ex(inverse, /*upper=*/true);
-      if (failed.item<int>() == 0) return upper;
+      auto [upper, failed] = at::linalg_cholesky_ex(work, /*upper=*/true);
+      if (failed.item<int>() == 0) return upper.contiguous();
     }
     result.damping = result.damping == 0 ? 0.01 : 10 * result.damping;
     if (result.damping > kMostDamping) {
@@ -224,11 +234,10 @@ GptqResult gptq_quantize(const at::Tensor& weights, const at::Tensor& hessian,
   }
   GptqResult result;
   result.matrix = empty_integer_matrix(weights.size(0), columns, grid);
-  auto work = hessian.to(at::kDouble, /*non_blocking=*/false, /*copy=*/true);
   auto alive = weights.clone();
   std::vector<double> diagonal;
   for (std::int64_t k = 0; k < columns; ++k) {
-    double& entry = work.mutable_data_ptr<double>()[k * columns + k];
+    double entry = double{hessian.const_data_ptr<float>()[k * columns + k]};
     if (entry == 0) {
       entry = 1;
       alive.select(1, k).zero_();
@@ -238,11 +247,9 @@ GptqResult gptq_quantize(const at::Tensor& weights, const at::Tensor& hessian,
   }
   const std::int64_t width = group_width(columns, grid);
   Order order = order_of(diagonal, settings, width);
-  if (settings.act_order || settings.group_aware) {
-    const auto taken = at::tensor(order.columns);
-    work = work.index_select(0, taken).index_select(1, taken);
-  }
-  const auto upper = factor(std::move(work), settings, result).contiguous();
+  const bool is_sorted = settings.act_order || settings.group_aware;
+  const auto upper = factor(hessian, diagonal, is_sorted ? at::tensor(order.columns) : at::Tensor(),
+                            settings, result);
   Columns state(alive, grid, std::move(order), result.matrix);
   if (settings.static_groups) state.set_all_grids();
   // Blocks end where groups do, so that a group's grid is made of weights that all is made up in.

@@ -504,6 +504,31 @@ std::optional<ModuleResult> Pipeline::quantize_head(const Decoder& ends) {
   return std::nullopt;
 }
 
+std::uint64_t working_bytes(const DecoderSpec& spec, const Recipe& recipe,
+                            std::uint64_t element_bytes, std::uint64_t calibration_tokens) {
+  const std::int64_t attended = spec.heads * spec.head_dim;
+  const std::int64_t inputs[] = {spec.hidden, attended, spec.hidden, spec.intermediate};
+  const std::int64_t outputs[] = {attended + 2 * spec.kv_heads * spec.head_dim, spec.hidden,
+                                  (spec.is_gated ? 2 : 1) * spec.intermediate, spec.hidden};
+  std::uint64_t weights = 0, squares = 0, widest = 0, largest = 0;
+  for (std::size_t i = 0; i < std::size(inputs); ++i) {
+    const auto width = static_cast<std::uint64_t>(inputs[i]);
+    const std::uint64_t values = width * static_cast<std::uint64_t>(outputs[i]);
+    weights += values;
+    squares += width * width;
+    widest = std::max(widest, width);
+    largest = std::max(largest, values);
+  }
+  const auto hidden = static_cast<std::uint64_t>(spec.hidden);
+  std::uint64_t bytes =
+      element_bytes * static_cast<std::uint64_t>(spec.vocab * spec.embedding_width);
+  bytes += weights * 4 + largest * 12;  // a matrix, what it lost, its codes
+  if (calibration_tokens == 0) return bytes;
+  bytes += 2 * weights * element_bytes + calibration_tokens * hidden * element_bytes + 4 * squares;
+  if (recipe.method == Method::kGptq) bytes += 16 * widest * widest;
+  return bytes;
+}
+
 LoadedModel load_model(const DecoderSpec& spec, const Weights& weights,
                        const std::optional<Recipe>& recipe, const LinearSettings& settings,
                        const QuantizedCheckpoint* quantized, const Calibration* calibration,

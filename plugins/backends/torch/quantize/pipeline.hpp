@@ -55,9 +55,9 @@ struct BlockResult {
 /// all its tokens, in the compute dtype.
 ///
 /// Units    memory, beside what the caller keeps: hidden states tokens x hidden x dtype; of one
-///          block the weights twice (float32 and dtype); the Hessians of its four inputs, 4
-///          columns^2 bytes each; for GPTQ 24 columns^2 bytes more while it works on the widest
-///          layer. 1.2 B parameters, 128 x 512 tokens, float32: 0.5 + 0.5 + 0.3 + 1.6 GB
+///          block the weights three times (float32, in the making, finished); the Hessians of its
+///          four inputs, 4 columns^2 bytes each; for GPTQ 16 columns^2 bytes more while it works on
+///          the widest layer. 1.2 B parameters, 128 x 512 tokens, float32: 0.5 + 0.7 + 0.3 + 1.1 GB
 /// Threads  one call at a time
 class Pipeline {
  public:
@@ -118,6 +118,12 @@ class Pipeline {
   ModelReader scratch_;  // makes blocks that do not count
   std::vector<Chunk> chunks_;
 };
+
+/// What a Pipeline takes, and the embedding that it begins with.
+///
+/// Units    bytes; element_bytes of the compute dtype, calibration_tokens 0 where there is none
+std::uint64_t working_bytes(const DecoderSpec& spec, const Recipe& recipe,
+                            std::uint64_t element_bytes, std::uint64_t calibration_tokens);
 
 /// Reads every tensor of the architecture and rounds it to the dtype of `options` (float32 unless
 /// given), on its device. With a recipe, the linear layers of the blocks and an untied lm_head are

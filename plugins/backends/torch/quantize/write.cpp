@@ -71,13 +71,12 @@ StoredTensor raw_tensor(const Weights& weights, const std::string& name) {
 }
 
 /// A tensor of the file with other values, in the file's dtype and shape.
-StoredTensor changed_tensor(const Weights& weights, const std::string& name, at::Tensor values) {
+StoredTensor changed_tensor(const Weights& weights, const std::string& name,
+                            const at::Tensor& values) {
   StoredTensor out{name, weights.dtype(name), weights.shape(name), {}};
   const at::ScalarType type = out.dtype == "BF16"  ? at::kBFloat16
                               : out.dtype == "F16" ? at::kHalf
                                                    : at::kFloat;
-  // GPT-2's matrices lie inputs first.
-  if (values.dim() == 2 && values.size(0) != out.shape[0]) values = values.t();
   out.data = bytes_of(values.to(type));
   return out;
 }
@@ -145,7 +144,7 @@ class Writer {
         job_(job),
         listener_(listener),
         out_(job.out_dir),
-        layout_(layout_of(job.recipe)),
+        layout_(assay_torch::layout_of(job.recipe)),
         weights_(job.model_dir, job.threads),
         reader_(spec, weights_, LinearSettings(job.settings.options)) {
     for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
@@ -282,11 +281,22 @@ class Writer {
       auto parts = to_tensors(layout_, module.module.name, *module.weight.quantized);
       std::move(parts.begin(), parts.end(), std::back_inserter(tensors));
     } else if (module.is_changed) {
-      tensors.push_back(changed_tensor(weights_, plain, module.weight.dense));
+      const bool is_turned = layout_of(module.slot) == Layout::kInputsFirst;
+      tensors.push_back(changed_tensor(weights_, plain,
+                                       is_turned ? module.weight.dense.t() : module.weight.dense));
     } else {
       return;
     }
     done.insert(plain);
+  }
+
+  /// How the file lays out the modules of a slot.
+  Layout layout_of(Slot slot) const {
+    const BlockNames& names = spec_.names.block;
+    if (slot == Slot::kQueryKeyValue) return names.query_key_value.layout;
+    if (slot == Slot::kOutput) return names.output.layout;
+    if (slot == Slot::kGateUp) return names.gate_up.layout;
+    return slot == Slot::kDown ? names.down.layout : Layout::kOutputsFirst;
   }
 
   /// Tensors of the source that nothing took the place of.

@@ -219,10 +219,95 @@ TEST_F(TorchPlugin, RefusesOptionsThatContradictEachOther) {
   EXPECT_EQ(
       refusal({{"simulate.method", "nf4"}, {"simulate.symmetric", false}}),
       "3 simulate.symmetric: nf4 has a fixed table and no zero to choose; leave symmetric out");
-  EXPECT_EQ(refusal({{"simulate.bits", 4}}),
-            "3 simulate.method: is missing beside simulate.bits; expected rtn or nf4");
+  EXPECT_EQ(
+      refusal({{"simulate.bits", 4}}),
+      "3 simulate.method: is missing beside simulate.bits; expected rtn, gptq, awq, nf4, fp4, "
+      "int8, w8a8 or fp8");
   EXPECT_EQ(
       refusal({{"simulate.method", "nf4"}, {"simulate.bits", 4}, {"simulate.group_size", 64}}), "");
+}
+
+TEST_F(TorchPlugin, RefusesKeysOfOtherMethods) {
+  EXPECT_EQ(refusal({{"simulate.method", "rtn"}, {"simulate.act_order", true}}),
+            "3 simulate.act_order: method rtn has no act_order; leave it out or use method gptq");
+  EXPECT_EQ(refusal({{"quantize.method", "fp8"}, {"quantize.bits", 8}}),
+            "3 quantize.bits: method fp8 has no bits; leave it out or use method rtn, gptq or awq");
+  EXPECT_EQ(refusal({{"quantize.method", "gptq"}, {"quantize.bits", 9}}),
+            "3 quantize.bits: gptq takes 2 to 8 bits, got 9; rtn takes up to 16");
+  EXPECT_EQ(refusal({{"quantize.method", "gptq"},
+                     {"quantize.act_order", true},
+                     {"quantize.group_aware", true}}),
+            "3 quantize.group_aware: act_order sorts all columns and group_aware those of each "
+            "group; use "
+            "one of them");
+  EXPECT_EQ(refusal({{"simulate.method", "rtn"}, {"quantize.method", "rtn"}}),
+            "3 simulate.method: stands beside quantize; a model is either rounded on load or "
+            "written, so use one");
+}
+
+// Like the host's own, options of a list of tables are read one by one.
+TEST_F(TorchPlugin, RefusesOverridesThatSayNothing) {
+  const auto override = [](Json keys) {
+    Json options = {{"simulate.method", "nf4"}, {"simulate.overrides", Json::array({0})}};
+    for (const auto& [key, value] : keys.items()) options["simulate.overrides.0." + key] = value;
+    return refusal(options);
+  };
+  EXPECT_EQ(override({{"modules", Json::array({"up"})}, {"keep", true}}), "");
+  EXPECT_EQ(override({{"modules", Json::array({"up"})}, {"bits", 8}}),
+            "3 simulate.overrides.0.bits: method nf4 has one width for all; use keep = true, or "
+            "method rtn, gptq or awq");
+  EXPECT_EQ(override({{"modules", Json::array({"up"})}}),
+            "3 simulate.overrides.0.modules: nothing is said of them; give bits, group_size or "
+            "keep = true");
+}
+
+TEST_F(TorchPlugin, WritesACheckpointThatItLoads) {
+  const assay_torch_test::TempDir out;
+  const std::string out_dir = (out.path() / "int8").string();
+  std::vector<std::string> told;
+  const assay_layer_sink layers{sizeof(assay_layer_sink), 0, &told,
+                                [](void* ctx, assay_str layer, const char* name, double) noexcept {
+                                  static_cast<std::vector<std::string>*>(ctx)->push_back(
+                                      std::string(layer.ptr, layer.len) + " " + name);
+                                }};
+  {
+    Component component("assay/torch");
+    ASSERT_TRUE(component.create({{"quantize.method", "int8"}}).is_ok());
+    assay_job wanted = job();
+    wanted.want = ASSAY_CAP_QUANTIZE;
+    wanted.out_dir = {out_dir.data(), out_dir.size()};
+    wanted.layers = &layers;
+    assay_error error = no_error();
+    ASSERT_EQ(component.api<assay_backend_v1>().quantize(component.self(), &wanted, &error),
+              ASSAY_OK)
+        << error.text;
+  }
+  EXPECT_EQ(told.size(), 7U * 5);
+  EXPECT_EQ(told.front(), "model.layers.0.self_attn.q_proj weight_error");
+
+  const auto loaded = [&](const Json& options, const std::filesystem::path& dir) {
+    Component component("assay/torch");
+    EXPECT_TRUE(component.create(options).is_ok());
+    assay_job wanted = job();
+    const std::string name = dir.string();
+    wanted.model_dir = {name.data(), name.size()};
+    assay_model_info model{};
+    model.struct_size = sizeof model;
+    assay_error error = no_error();
+    EXPECT_EQ(component.api<assay_backend_v1>().load(component.self(), &wanted, &model, &error),
+              ASSAY_OK)
+        << error.text;
+    Requests requests;
+    requests.add({1, 2, 3, 4}, 1);
+    Recorder recorder;
+    const auto sink = recorder.sink();
+    const assay_batch batch = requests.batch();
+    EXPECT_EQ(component.api<assay_backend_v1>().run(component.self(), &batch, &sink, &error),
+              ASSAY_OK);
+    return recorder[1].logprobs;
+  };
+  EXPECT_EQ(loaded(Json::object(), out_dir), loaded({{"simulate.method", "int8"}}, dir_.path()));
+  EXPECT_NE(loaded(Json::object(), out_dir), loaded(Json::object(), dir_.path()));
 }
 
 TEST_F(TorchPlugin, SaysWhyAModelDirectoryDoesNotLoad) {

@@ -1,5 +1,4 @@
 #include "decoder/load.hpp"
-#include "quantize/pipeline.hpp"
 
 #include <ATen/ops/equal.h>
 #include <assay/abi.h>
@@ -7,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "decoder/architecture.hpp"
+#include "quantize/pipeline.hpp"
 #include "support/fixtures.hpp"
 
 namespace assay_torch {

@@ -164,7 +164,7 @@ TEST_F(Logits, OfATinyLlamaMoveByLessThan1e4thWhenRoundedTo16Bits) {
   const auto plain = logits(load(dir.path()), {1, 2, 3, 4, 5, 0, 1, 2});
   for (const bool symmetric : {false, true}) {
     const Recipe simulation{.grid = {.bits = 16, .group_size = 0, .symmetric = symmetric},
-                                .skip = {"lm_head"}};
+                            .skip = {"lm_head"}};
     const auto rounded = logits(load(dir.path(), simulation), {1, 2, 3, 4, 5, 0, 1, 2});
     EXPECT_LT(largest_difference(plain, rounded), 1e-4) << (symmetric ? "symmetric" : "asymmetric");
     EXPECT_GT(largest_difference(plain, rounded), 0) << "nothing was rounded";

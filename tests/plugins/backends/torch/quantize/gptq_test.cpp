@@ -124,10 +124,8 @@ std::vector<float> flat(const Matrix& values) {
   return out;
 }
 
-// One row, two columns, H = [[2, 1], [1, 2]], no damping, steps of 1 from a row [0.4, 3]: the scale
-// is 3 / 3 = 1, zero 0. 0.4 becomes 0, an error of 0.4, of which H12 / H22 = 1/2 is made up for in
-// the second column: 3.2 becomes 3 all the same.
-// With [0.4, 2.4] and a third column that sets the range, 2.4 + 0.2 = 2.6 becomes 3 instead of 2.
+// Steps of 1 from 0 to 3. 0.4 becomes 0, an error of 0.4, of which H12 / H22 = 1/2 is made up for in
+// the second column: 2.4 + 0.2 becomes 3, where alone it became 2.
 TEST(Gptq, MakesUpInTheNextColumnForWhatTheFirstLost) {
   const at::Tensor w = tensor_of({{0.4, 2.4, 3}});
   const at::Tensor h = tensor_of({{2, 1, 0}, {1, 2, 0}, {0, 0, 1}});

@@ -10,8 +10,8 @@
 #include "decoder/architecture.hpp"
 #include "decoder/head.hpp"
 #include "decoder/load.hpp"
-#include "quantize/pipeline.hpp"
 #include "linear/dense.hpp"
+#include "quantize/pipeline.hpp"
 #include "support/fixtures.hpp"
 #include "support/recorder.hpp"
 

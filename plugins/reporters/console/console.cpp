@@ -171,6 +171,69 @@ void write_memory(Page& page) {
   page.table(table);
 }
 
+/// What quantization cost a layer, under the names that backends tell it by.
+struct LayerColumn {
+  const char* key;
+  const char* heading;
+};
+constexpr LayerColumn kLayerColumns[] = {
+    {"bits", "bits/weight"},          {"bytes", "KiB"},       {"weight_error", "weight error"},
+    {"output_error", "output error"}, {"sqnr_db", "SQNR dB"}, {"outlier_share", "outliers"}};
+
+std::string layer_figure(const std::string& key, double value) {
+  if (key == "bytes") return significant(value / 1024, 3);
+  if (key == "outlier_share") return percent(value);
+  return significant(value, 3);
+}
+
+double value_of(const json& layer, const std::string& key) {
+  const auto values = layer.find("values");
+  return values != layer.end() && values->is_object() ? number_of(*values, key.c_str()) : kUnknown;
+}
+
+bool is_told(const std::vector<const json*>& layers, const std::string& key) {
+  return std::ranges::any_of(layers,
+                             [&](const json* layer) { return !std::isnan(value_of(*layer, key)); });
+}
+
+/// The layers that lost most, by the error of what they give where that is known.
+void write_layers_of(Page& page, const json& variant, const json& quantization) {
+  std::vector<const json*> layers;
+  for (const json& layer : list_of(quantization, "layers")) layers.push_back(&layer);
+  if (layers.empty()) return;
+  const std::string by = is_told(layers, "output_error") ? "output_error" : "weight_error";
+  std::ranges::stable_sort(
+      layers, [&](const json* a, const json* b) { return value_of(*a, by) > value_of(*b, by); });
+  Table table{{{"layer", Align::kLeft}}, {}};
+  for (const LayerColumn& column : kLayerColumns) {
+    if (is_told(layers, column.key)) table.columns.push_back({column.heading});
+  }
+  for (const json* layer : layers) {
+    if (table.rows.size() == kMaxListed) break;
+    std::vector<Cell> row = {{fit(text_of(*layer, "layer"), kLineWidth / 2), Tone::kStrong}};
+    for (const LayerColumn& column : kLayerColumns) {
+      if (!is_told(layers, column.key)) continue;
+      const double value = value_of(*layer, column.key);
+      row.push_back({std::isnan(value) ? kNothing : layer_figure(column.key, value)});
+    }
+    table.rows.push_back(std::move(row));
+  }
+  const std::string which = by == "output_error" ? "output error" : "weight error";
+  page.heading("Layers of " + name_of(variant, "name") + ", largest " + which + " first");
+  page.table(table);
+  if (layers.size() > kMaxListed) {
+    page.line(std::to_string(layers.size() - kMaxListed) + " more are in run.json");
+  }
+}
+
+void write_layers(Page& page) {
+  for (const json& variant : list_of(page.run, "variants")) {
+    const auto quantization = variant.find("quantization");
+    if (quantization == variant.end() || !quantization->is_object()) continue;
+    write_layers_of(page, variant, *quantization);
+  }
+}
+
 /// One task with what was measured and compared on it.
 struct TaskView {
   const json& task;
@@ -509,6 +572,7 @@ std::string page_of(const json& run, bool has_colour) {
     for (const json& task : list_of(run, "tasks")) write_task(page, task);
     write_quality(page);
   }
+  write_layers(page);
   write_gate(page);
   write_notes(page);
   write_verdict(page);

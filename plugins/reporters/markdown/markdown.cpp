@@ -219,6 +219,57 @@ void write_memory(std::string& page, const json& run) {
   }
 }
 
+/// A quantized variant's calibration: "mixed: 128 samples of 512 tokens: wiki 70 %, faq 30 %".
+std::string calibration_text(const json& calibration) {
+  std::string text = text_of(calibration, "name") + ": " +
+                     std::to_string(count_of(calibration, "samples")) + " samples of " +
+                     std::to_string(count_of(calibration, "length")) + " tokens";
+  std::string separator = ": ";
+  for (const json& source : list_of(calibration, "sources")) {
+    text += separator + text_of(source, "dataset") + " " +
+            percent(number_of(source, "share"), "%.3g %%");
+    separator = ", ";
+  }
+  return text + "; digest " + text_of(calibration, "digest").substr(0, 16);
+}
+
+void write_layers(std::string& page, const json& run) {
+  for (const json& variant : list_of(run, "variants")) {
+    const auto quantization = variant.find("quantization");
+    if (quantization == variant.end() || !quantization->is_object()) continue;
+    page += "\n## Layers of " + text_of(variant, "name") + "\n\n";
+    const auto calibration = quantization->find("calibration");
+    page += calibration != quantization->end() && calibration->is_object()
+                ? "Calibrated on " + calibration_text(*calibration) + ".\n"
+                : "Not calibrated.\n";
+    const json& layers = list_of(*quantization, "layers");
+    if (layers.empty()) continue;
+    page +=
+        "\nWeight error: |D| / |W| of the change D of the weights W. Output error: tr(D H D^T) / "
+        "tr(W H W^T), H the second moments of the layer's input in the calibration.\n";
+    add_heading(page, {"layer", "bits per weight:", "KiB:", "weight error:", "output error:",
+                       "SQNR dB:", "outliers:", "besides"});
+    for (const json& layer : layers) {
+      const auto found = layer.find("values");
+      const json values = found != layer.end() && found->is_object() ? *found : json::object();
+      std::string besides;
+      for (const auto& [key, value] : values.items()) {
+        constexpr std::string_view kShown[] = {"bits",         "bytes",   "weight_error",
+                                               "output_error", "sqnr_db", "outlier_share"};
+        if (std::ranges::find(kShown, key) != std::end(kShown) || !value.is_number()) continue;
+        besides +=
+            (besides.empty() ? "" : ", ") + escaped(key) + " " + figure(value.get<double>(), 4);
+      }
+      add_row(page, {text_of(layer, "layer"), figure(number_of(values, "bits"), 4),
+                     size_figure(number_of(values, "bytes") / 1024),
+                     figure(number_of(values, "weight_error"), 4),
+                     figure(number_of(values, "output_error"), 4),
+                     figure(number_of(values, "sqnr_db"), 4),
+                     percent(number_of(values, "outlier_share"), "%.3g %%"), besides});
+    }
+  }
+}
+
 const json* comparison_of(const json& run, const json& record) {
   for (const json& comparison : list_of(run, "comparisons")) {
     const bool is_same = std::ranges::all_of(
@@ -435,6 +486,7 @@ std::string page_of(const json& run) {
     for (const json& task : list_of(run, "tasks")) write_task(page, run, task);
     write_quality(page, run);
   }
+  write_layers(page, run);
   write_counts(page, run);
   write_notes(page, run);
   write_origin(page, run);

@@ -44,6 +44,33 @@ TEST(ConsoleReporter, ShowsMemoryWhereBackendsTell) {
       << printed(run);
 }
 
+/// A layer as backends tell it; NaN: not told.
+Json layer(const std::string& name, double weight_error, double output_error) {
+  Json values = {{"bits", 4.25}, {"bytes", 2176}, {"weight_error", weight_error}};
+  if (output_error >= 0) values["output_error"] = output_error;
+  return {{"layer", name}, {"values", values}};
+}
+
+TEST(ConsoleReporter, ShowsTheLayersThatLostMost) {
+  Json run = golden_run();
+  Json layers = Json::array();
+  for (int i = 0; i < 7; ++i)
+    layers.push_back(layer("blocks." + std::to_string(i), 0.1, 0.001 * i));
+  run["variants"][1]["quantization"] = {{"simulated", true}, {"layers", layers}};
+  EXPECT_NE(printed(run).find("\nLayers of rtn8, largest output error first\n"
+                              "  layer     bits/weight   KiB  weight error  output error\n"
+                              "  blocks.6         4.25  2.12         0.100       0.00600\n"),
+            std::string::npos)
+      << printed(run);
+  EXPECT_NE(printed(run).find("2 more are in run.json"), std::string::npos);
+  // Without calibration only the weights tell.
+  run["variants"][1]["quantization"]["layers"] = {layer("a", 0.1, -1), layer("b", 0.2, -1)};
+  const std::string page = printed(run);
+  EXPECT_NE(page.find("largest weight error first\n"), std::string::npos) << page;
+  EXPECT_LT(page.find("\n  b "), page.find("\n  a ")) << page;
+  EXPECT_EQ(page.find("output error"), std::string::npos) << page;
+}
+
 TEST(ConsoleReporter, HasNoLineLongerThan100Columns) {
   Json run = golden_run();
   for (Json& variant : run["variants"]) {

@@ -27,6 +27,32 @@ TEST(MarkdownReporter, ShowsMemoryWhereBackendsTell) {
   EXPECT_NE(page.find("\n| rtn8 | cpu | 1 | - | - | - | 512 |\n"), std::string::npos) << page;
 }
 
+TEST(MarkdownReporter, ShowsEveryLayerOfQuantizedVariants) {
+  Json run = golden_run();
+  run["variants"][1]["quantization"] = {
+      {"simulated", false},
+      {"calibration",
+       {{"name", "mixed"},
+        {"digest", std::string(64, 'a')},
+        {"samples", 128},
+        {"length", 512},
+        {"sources",
+         {{{"dataset", "wiki"}, {"share", 0.7}}, {{"dataset", "faq"}, {"share", 0.3}}}}}},
+      {"layers",
+       {{{"layer", "blocks.0"},
+         {"values",
+          {{"bits", 4.25}, {"bytes", 2048}, {"weight_error", 0.1}, {"damping", 0.01}}}}}}};
+  const std::string page = page_of(run);
+  EXPECT_NE(
+      page.find("## Layers of rtn8\n\nCalibrated on mixed: 128 samples of 512 tokens: wiki 70 %, "
+                "faq 30 %; digest aaaaaaaaaaaaaaaa.\n"),
+      std::string::npos)
+      << page;
+  EXPECT_NE(page.find("\n| blocks.0 | 4.25 | 2 | 0.1 | - | - | - | damping 0.01 |\n"),
+            std::string::npos)
+      << page;
+}
+
 TEST(MarkdownReporter, LetsNoNameBreakATableOrBecomeMarkup) {
   Json run = golden_run();
   run["variants"][0]["name"] = "a|b\n<b>*x*</b> snake_case _em_";

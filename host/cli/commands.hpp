@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "host/cli/conformance.hpp"
+#include "host/cli/sensitivity.hpp"
 #include "host/cli/trust.hpp"
 
 namespace assay::host {
@@ -15,12 +16,15 @@ namespace assay::host {
 struct Arguments {
   std::filesystem::path manifest;
   std::filesystem::path out = "assay-out";
+  std::filesystem::path store;  ///< empty: ASSAY_STORE, else the user's cache folder
+  std::string variant;          ///< of `quantize`
   std::vector<std::filesystem::path> plugin_dirs;
   std::string component;
   std::string kind;                  ///< of a new plugin
   std::filesystem::path dir;         ///< of a new plugin; empty: its own name
   ConformanceArguments conformance;  ///< of `plugins check`
   TrustRequest trust;
+  SensitivityRequest sensitivity;
   bool as_dot = false;
   bool as_json = false;
   bool is_verbose = false;
@@ -29,8 +33,10 @@ struct Arguments {
 
 /// Each returns an exit code of run.hpp. Reports go to standard output, errors to standard error.
 int run_command(const Arguments& arguments);
+int quantize_command(const Arguments& arguments);
 int check_command(const Arguments& arguments);
 int graph_command(const Arguments& arguments);
+int sensitivity_command(const Arguments& arguments);
 [[noreturn]] void worker_command();
 int plugins_list_command(const Arguments& arguments);
 int plugins_describe_command(const Arguments& arguments);

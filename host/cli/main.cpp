@@ -18,7 +18,9 @@ using Command = int (*)(const Arguments&);
 constexpr char kExamples[] = R"(Examples:
   assay check study.toml                  find every mistake before anything runs
   assay run study.toml --out results      measure, compare, judge; leaves results/run.json
+  assay quantize study.toml gptq4 --out gptq4    write a variant's quantized model
   assay graph study.toml --dot | dot -Tsvg -o graph.svg
+  assay sensitivity study.toml gptq3      which layers cost most
   assay plugins list                      every component found, and files that are not plugins
   assay plugins describe assay/torch      its options, with types, ranges and defaults
   assay plugins check acme-words.so       does it keep the contract
@@ -36,6 +38,13 @@ void add_plugin_dirs(CLI::App& command, Arguments& arguments) {
   command
       .add_option("--plugin-dir", arguments.plugin_dirs,
                   "Look for plugins here first; may be given several times")
+      ->type_name("DIR");
+}
+
+void add_store(CLI::App& command, Arguments& arguments) {
+  command
+      .add_option("--store", arguments.store,
+                  "Folder of quantized models; else ASSAY_STORE, else ~/.cache/assay/store")
       ->type_name("DIR");
 }
 
@@ -103,6 +112,39 @@ void add_trust(CLI::App& plugins, Arguments& arguments, Command& command) {
   });
 }
 
+void add_sensitivity(CLI::App& app, Arguments& arguments, Command& command) {
+  assay::host::SensitivityRequest& request = arguments.sensitivity;
+  CLI::App* sensitivity =
+      app.add_subcommand("sensitivity", "Rank a variant's layers by what each costs alone");
+  add_manifest(*sensitivity, arguments);
+  sensitivity->add_option("variant", request.variant, "A [model.x] with quantize or simulate")
+      ->required();
+  sensitivity->add_option("--samples", request.samples, "Sequences to measure on")
+      ->check(CLI::Range(2, 100000))
+      ->capture_default_str();
+  sensitivity->add_option("--text", request.text, "Take the sources of this [calibration.x]")
+      ->type_name("NAME");
+  sensitivity->add_flag("--propose", request.proposes,
+                        "Give the layers that cost most more bits, within --bytes");
+  sensitivity->add_option("--bytes", request.bytes, "What all weights may take")->type_name("SIZE");
+  sensitivity->add_option("--out", request.out, "Write the proposal as a manifest")
+      ->type_name("FILE");
+  sensitivity->add_flag("--verify", request.verifies,
+                        "Measure the proposal on text that ranked nothing");
+  sensitivity->add_flag("-q,--quiet", arguments.is_quiet, "No progress");
+  add_json(*sensitivity, arguments);
+  add_plugin_dirs(*sensitivity, arguments);
+  sensitivity->footer(
+      "Examples:\n"
+      "  assay sensitivity study.toml gptq3\n"
+      "  assay sensitivity study.toml gptq3 --propose --bytes 600KiB --out mixed.toml --verify\n\n"
+      "Each layer is quantized alone and scored on text of the variant's calibration sources that\n"
+      "calibrated nothing; a difference within two standard errors reads as noise.");
+  sensitivity->get_option("--verify")->needs("--propose");
+  sensitivity->get_option("--out")->needs("--propose");
+  sensitivity->callback([&command] { command = &assay::host::sensitivity_command; });
+}
+
 int dispatch(int argc, char** argv) {
   Arguments arguments;
   Command command = nullptr;
@@ -118,12 +160,34 @@ int dispatch(int argc, char** argv) {
   run->add_option("--out", arguments.out, "Folder for run.json, rows and reports")
       ->type_name("DIR")
       ->capture_default_str();
+  add_store(*run, arguments);
   run->add_flag("-q,--quiet", arguments.is_quiet, "No progress");
   add_plugin_dirs(*run, arguments);
   run->footer(
       "Example:\n  assay run study.toml --out results\n\n"
       "Ctrl-C keeps what is measured and marks the run partial; a second one stops at once.");
   run->callback([&] { command = &assay::host::run_command; });
+
+  CLI::App* quantize =
+      app.add_subcommand("quantize", "Write the model directory of a variant with quantize");
+  add_manifest(*quantize, arguments);
+  quantize->add_option("variant", arguments.variant, "The x of a [model.x]")->required();
+  quantize->add_option("--out", arguments.out, "Folder to write; must be empty or not there")
+      ->type_name("DIR")
+      ->required();
+  add_store(*quantize, arguments);
+  quantize->add_flag("-q,--quiet", arguments.is_quiet, "No progress and no table");
+  add_plugin_dirs(*quantize, arguments);
+  quantize->footer(
+      "Examples:\n"
+      "  assay quantize study.toml gptq4 --out models/tiny-gptq4\n"
+      "  assay quantize study.toml gptq4 --out models/tiny-gptq4 --store /data/assay-store\n\n"
+      "As `assay run` does it: the calibration is held against every task first, a model that is "
+      "in\n"
+      "the store is taken from there, and what an interrupted attempt wrote is gone on with.\n"
+      "Exit codes: 0 written, 2 usage or manifest, 4 plugin, data or infrastructure, 5 the\n"
+      "calibration holds text of a task, 130 interrupted.");
+  quantize->callback([&] { command = &assay::host::quantize_command; });
 
   CLI::App* check = app.add_subcommand("check", "Find every mistake in a manifest; runs nothing");
   add_manifest(*check, arguments);
@@ -137,6 +201,8 @@ int dispatch(int argc, char** argv) {
   add_plugin_dirs(*graph, arguments);
   graph->footer("Example:\n  assay graph study.toml --dot | dot -Tsvg -o graph.svg");
   graph->callback([&] { command = &assay::host::graph_command; });
+
+  add_sensitivity(app, arguments, command);
 
   CLI::App* plugins = app.add_subcommand("plugins", "What is installed and what it offers");
   plugins->require_subcommand(1);

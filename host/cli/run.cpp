@@ -1,9 +1,8 @@
 #include "host/run/run.hpp"
 
-#include <unistd.h>
-
-#include <csignal>
+#include <algorithm>
 #include <cstdio>
+#include <map>
 
 #include "host/cli/build.hpp"
 #include "host/cli/commands.hpp"
@@ -11,23 +10,6 @@
 
 namespace assay::host {
 namespace {
-
-std::atomic<bool> g_cancelled{false};  // NOLINT: a signal handler reaches nothing else
-
-/// The first signal winds the run up and keeps what is measured; the second ends the process.
-void on_signal(int) {
-  if (g_cancelled.exchange(true)) ::_exit(kExitInterrupted);
-  constexpr char kText[] = "\ninterrupted: keeping what is measured (once more to stop at once)\n";
-  [[maybe_unused]] const ssize_t n = ::write(STDERR_FILENO, kText, sizeof(kText) - 1);
-}
-
-void catch_signals() {
-  struct sigaction action {};
-  action.sa_handler = &on_signal;
-  sigemptyset(&action.sa_mask);
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-}
 
 std::string place_of(const Json& failure) {
   std::string place;
@@ -65,11 +47,16 @@ void log_failures(const Json& document) {
 int run_command(const Arguments& arguments) {
   const auto built = build(arguments);
   if (!built) return kExitUsage;
-  catch_signals();
+  const auto& models = built->graph.models;
+  const bool needs_store = std::any_of(models.begin(), models.end(),
+                                       [](const ModelSpec& model) { return model.is_quantized; });
+  const auto store = needs_store ? store_folder(arguments) : std::filesystem::path();
+  if (!store) return kExitUsage;
   RunOptions options;
   options.out = std::filesystem::absolute(arguments.out);
+  options.store = *store;
   options.progress = arguments.is_quiet ? ProgressStyle::kNone : progress_style();
-  options.cancelled = &g_cancelled;
+  options.cancelled = &catch_signals();
   const auto outcome = run(built->graph, options);
   if (!outcome) {
     log(LogLevel::kError, outcome.error().text);

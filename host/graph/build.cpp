@@ -69,17 +69,18 @@ void check_isolation(Building& b, const ModelNode& node, const ModelSpec& spec) 
 void wire_model(Building& b, const ModelNode& node) {
   ModelSpec spec;
   spec.name = node.name;
-  spec.backend = use_component(
-      b, node.backend, ASSAY_BACKEND, node.options, "model." + node.name, node.place,
-      {"backend", "path", "device", "threads", "isolation", "memory_budget", "simulate", "timeout"},
-      node.isolation.value == Isolated::kWorker);
+  spec.backend =
+      use_component(b, node.backend, ASSAY_BACKEND, node.options, "model." + node.name, node.place,
+                    {"backend", "path", "device", "threads", "isolation", "memory_budget",
+                     "quantize", "simulate", "timeout"},
+                    node.isolation.value == Isolated::kWorker);
   spec.path = node.path.value;
   spec.device = device_of(node.device.value);
   spec.threads = node.threads.value;
   spec.memory_budget_bytes = node.memory_budget_bytes.value;
   spec.isolation = node.isolation.value;
   spec.timeout_seconds = node.timeout_seconds.value;
-  spec.is_simulated = find(node.options, "simulate") != nullptr;
+  wire_quantization(b, node, spec);
   check_isolation(b, node, spec);
   check_model_path(b, node, spec.backend.component);
   b.graph.models.push_back(std::move(spec));
@@ -329,12 +330,14 @@ BuiltGraph build_graph(const ParsedManifest& parsed, const Registry& registry) {
   Building b{manifest, registry, built.graph, built.errors, built.warnings};
   b.models = names_of(manifest.models);
   b.datasets = names_of(manifest.datasets);
+  b.calibrations = names_of(manifest.calibrations);
   b.tasks = names_of(manifest.tasks);
   built.graph.name = manifest.name;
   built.graph.seed = manifest.seed;
   require_nodes(b);
   for (const ModelNode& node : manifest.models) wire_model(b, node);
   for (const DatasetNode& node : manifest.datasets) wire_dataset(b, node);
+  wire_calibrations(b);
   wire_compare(b);
   wire_tasks(b);
   wire_gates(b);

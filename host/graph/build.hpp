@@ -27,8 +27,9 @@ struct Building {
   Graph& graph;
   std::vector<Diagnostic>& errors;
   std::vector<Diagnostic>& warnings;
-  std::vector<std::string> models = {}, datasets = {}, tasks = {};  ///< names, by position
-  std::vector<KnownColumns> columns = {};                           ///< of each dataset
+  /// Names, by position.
+  std::vector<std::string> models = {}, datasets = {}, calibrations = {}, tasks = {};
+  std::vector<KnownColumns> columns = {};  ///< of each dataset
 
   void error(const Place& place, std::string text, std::string help = {}) {
     errors.push_back({place, std::move(text), std::move(help)});
@@ -49,6 +50,16 @@ Use use_component(Building& building, const Located<std::string>& use, assay_kin
 /// The position of a name, or nothing and an error.
 std::optional<std::size_t> position(Building& building, const std::vector<std::string>& names,
                                     std::string_view kind, const Located<std::string>& name);
+
+/// Checks a template that makes one text of a record: it compiles, and reads columns of the
+/// dataset, at least one. `owner` and `key` say in sentences whose it is: "task.faq", "text".
+void check_text(Building& building, const std::string& owner, const std::string& key,
+                const Located<std::string>& text, const Place& fallback, std::size_t dataset);
+
+/// What `quantize` and `simulate` of a model ask of its backend and of its calibration.
+void wire_quantization(Building& building, const ModelNode& node, ModelSpec& spec);
+/// After datasets and models.
+void wire_calibrations(Building& building);
 
 void wire_tasks(Building& building);
 /// The metrics of a task and its primary output. `columns` are its dataset's, NULL where it has

@@ -35,7 +35,7 @@ std::string seconds_text(double seconds) {
   return text;
 }
 
-Json model_json(const ModelNode& node, const ModelSpec& spec) {
+Json model_json(const ModelNode& node, const ModelSpec& spec, const Graph& graph) {
   Json json{{"backend", node.backend.value},
             {"path", text_or_null(spec.path.string())},
             {"device", node.device.value},
@@ -44,7 +44,28 @@ Json model_json(const ModelNode& node, const ModelSpec& spec) {
             {"isolation", to_string(spec.isolation)},
             {"timeout", seconds_text(spec.timeout_seconds)}};
   add_options(json, spec.backend);
+  if (spec.calibration) {
+    const char* key = spec.is_quantized ? "quantize.calibration" : "simulate.calibration";
+    json[key] = graph.calibrations[*spec.calibration].name;
+  }
   return json;
+}
+
+Json calibration_json(const CalibrationSpec& spec, const Graph& graph) {
+  Json sources = Json::array();
+  for (const CalibrationSpec::Source& source : spec.sources) {
+    sources.push_back({{"dataset", graph.datasets[source.dataset].name},
+                       {"share", source.share},
+                       {"template", source.text}});
+  }
+  return {{"sources", std::move(sources)},
+          {"samples", spec.samples},
+          {"length", spec.length},
+          {"seed", spec.seed},
+          {"shuffle", spec.is_shuffled},
+          {"chat", spec.is_chat},
+          {"max_overlap", bound_json({spec.max_overlap, true})},
+          {"allow_overlap", spec.allows_overlap}};
 }
 
 Json dataset_json(const DatasetNode& node, const DatasetSpec& spec) {
@@ -150,6 +171,7 @@ Json gate_json(const GateSpec& spec, const Graph& graph) {
   return {{"task", graph.tasks[spec.task].name},
           {"metric", spec.metric},
           {"group", text_or_null(spec.group)},
+          {"subset", spec.is_on_clean_subset ? Json("clean") : Json(nullptr)},
           {"candidates", names_json(spec.candidates, graph.models)},
           {std::string(to_string(spec.threshold)), bound_json(spec.bound)}};
 }
@@ -167,11 +189,17 @@ Json effective_manifest(const Manifest& manifest, const Graph& graph) {
   Json json{{"assay", 1}, {"name", graph.name}, {"seed", graph.seed}};
   Json& models = json["model"] = Json::object();
   for (std::size_t i = 0; i < graph.models.size(); ++i) {
-    models[graph.models[i].name] = model_json(manifest.models[i], graph.models[i]);
+    models[graph.models[i].name] = model_json(manifest.models[i], graph.models[i], graph);
   }
   Json& datasets = json["dataset"] = Json::object();
   for (std::size_t i = 0; i < graph.datasets.size(); ++i) {
     datasets[graph.datasets[i].name] = dataset_json(manifest.datasets[i], graph.datasets[i]);
+  }
+  if (!graph.calibrations.empty()) {
+    Json& calibrations = json["calibration"] = Json::object();
+    for (const CalibrationSpec& calibration : graph.calibrations) {
+      calibrations[calibration.name] = calibration_json(calibration, graph);
+    }
   }
   Json& tasks = json["task"] = Json::object();
   for (const TaskSpec& task : graph.tasks) tasks[task.name] = task_json(task, graph);

@@ -76,6 +76,7 @@ class Gate {
   GateSpec run() {
     spec_.metric = node_.metric.value;
     spec_.group = node_.group.value;
+    spec_.is_on_clean_subset = node_.subset.given();
     spec_.threshold = node_.threshold.value;
     spec_.bound = node_.bound;
     find_task();

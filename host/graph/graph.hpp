@@ -31,6 +31,8 @@ struct ModelSpec {
   Isolated isolation = Isolated::kWorker;
   double timeout_seconds = kDefaultTimeoutSeconds;  ///< without a sign of life from the worker
   bool is_simulated = false;                        ///< a `simulate` table is present
+  bool is_quantized = false;                        ///< a `quantize` table is present
+  std::optional<std::size_t> calibration;           ///< index into Graph::calibrations
 };
 
 struct DatasetSpec {
@@ -39,6 +41,24 @@ struct DatasetSpec {
   std::string split;
   std::uint64_t limit = 0;  ///< 0: all
   std::vector<std::string> columns;
+};
+
+/// What a method that quantizes looks at: sequences of tokens made of the texts of datasets.
+struct CalibrationSpec {
+  struct Source {
+    std::size_t dataset = 0;  ///< index into Graph::datasets
+    double share = 1;         ///< of the samples; all shares together are 1
+    std::string text;         ///< template of a record's text
+  };
+  std::string name;
+  std::vector<Source> sources;
+  std::uint64_t samples = 0;
+  std::uint64_t length = 0;  ///< tokens of each sample
+  std::uint64_t seed = 0;
+  bool is_shuffled = true;
+  bool is_chat = false;    ///< texts as turns through the model's own chat template
+  double max_overlap = 0;  ///< share of an item's 13-grams that the texts may hold
+  bool allows_overlap = false;
 };
 
 struct MetricOutput {
@@ -110,6 +130,8 @@ struct GateSpec {
   std::size_t task = 0;
   std::string metric;
   std::string group;
+  /// Judged by the items that overlap neither with the candidate's calibration nor the baseline's.
+  bool is_on_clean_subset = false;
   std::vector<std::size_t> candidates;
   Threshold threshold = Threshold::kMinRetained;
   Bound bound;
@@ -125,6 +147,7 @@ struct Graph {
   std::uint64_t seed = 1234;
   std::vector<ModelSpec> models;
   std::vector<DatasetSpec> datasets;
+  std::vector<CalibrationSpec> calibrations;
   std::vector<TaskSpec> tasks;
   std::optional<std::size_t> baseline;
   double noise_floor = 0;

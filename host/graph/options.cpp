@@ -16,7 +16,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kSimulate = "simulate.";
+/// Tables of options that count only where they are given, with the host's key in them.
+constexpr std::string_view kTables[] = {"quantize", "simulate"};
+constexpr const char* kCalibration = "calibration";
+
+bool is_table_name(std::string_view key) {
+  return std::find(std::begin(kTables), std::end(kTables), key) != std::end(kTables);
+}
 
 bool is_required(const assay_option& option) { return (option.flags & ASSAY_OPT_REQUIRED) != 0; }
 
@@ -261,7 +267,9 @@ class Options {
   }
 
   Json run(const Table& given) {
-    is_simulated_ = find(given, "simulate") != nullptr;
+    for (const std::string_view table : kTables) {
+      if (find(given, table) == nullptr) left_out_.push_back(std::string(table) + ".");
+    }
     Json options = Json::object();
     read(given, {"", "", owner_.place}, options);
     complete({"", "", owner_.place}, options);
@@ -283,6 +291,11 @@ class Options {
     return nullptr;
   }
 
+  bool is_left_out(std::string_view name) const {
+    return std::any_of(left_out_.begin(), left_out_.end(),
+                       [name](const std::string& prefix) { return name.starts_with(prefix); });
+  }
+
   bool is_any_below(const std::string& prefix) const {
     return std::any_of(declared_.begin(), declared_.end(), [&](const assay_option* option) {
       return std::string_view(option->name).starts_with(prefix);
@@ -298,6 +311,8 @@ class Options {
     }
     if (level.pattern.empty()) {
       names.insert(names.end(), owner_.host_keys.begin(), owner_.host_keys.end());
+    } else if (is_table_name(level.pattern.substr(0, level.pattern.size() - 1))) {
+      names.emplace_back(kCalibration);
     }
     return names;
   }
@@ -354,9 +369,13 @@ class Options {
 
   void unknown(const Entry& entry, const Level& level) {
     const std::string id(component_.id());
-    if (level.pattern.empty() && entry.key == "simulate") {
-      return say(entry.key_place, id + " cannot simulate",
-                 "it declares no options for it; leave simulate out, or use another backend");
+    if (level.pattern.empty() && is_table_name(entry.key)) {
+      const auto* table = get_if<Table>(entry.value);
+      if (table != nullptr && table->empty()) return;  // what stood there was the host's
+      return say(entry.key_place, id + " cannot " + entry.key,
+                 "it declares no options for it; leave " + entry.key +
+                     " out, or use another "
+                     "backend");
     }
     std::string help = did_you_mean(entry.key, names_at(level));
     if (help.empty()) help = "`assay plugins describe " + id + "` shows its options";
@@ -372,7 +391,7 @@ class Options {
       if (!name.starts_with(level.pattern)) continue;
       name.remove_prefix(level.pattern.size());
       if (name.find("[]") != std::string_view::npos || to.contains(std::string(name))) continue;
-      if (!is_simulated_ && std::string_view(option->name).starts_with(kSimulate)) continue;
+      if (is_left_out(option->name)) continue;
       // A newer plugin's option of a type that is not known here: what this side does not know, it
       // does not see.
       if (option->fallback != nullptr && option->type > ASSAY_MODEL) continue;
@@ -422,7 +441,7 @@ class Options {
   const OptionOwner& owner_;
   std::vector<Diagnostic>& errors_;
   std::vector<const assay_option*> declared_;
-  bool is_simulated_ = false;
+  std::vector<std::string> left_out_;  // prefixes of the tables that are not given
 };
 
 }  // namespace

@@ -26,7 +26,8 @@ struct OptionOwner {
 /// Checks a table of options against the component's declarations: type, range, choice, required,
 /// unknown keys. Gives a flat object: keys as declared, defaults filled in, input paths absolute,
 /// "simulate.bits" for a key of a table, lists as arrays, lists of tables as arrays of flat
-/// objects. Options below "simulate" count only when that table is given.
+/// objects. Options below "quantize" and "simulate" count only when that table is
+/// given.
 Json check_options(const Component& component, const Table& given, const OptionOwner& owner,
                    std::vector<Diagnostic>& errors);
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <string>
 #include <utility>
@@ -48,7 +49,7 @@ std::string bound_text(const GateSpec& gate) {
   std::snprintf(text, sizeof text, "%s %.15g%s", std::string(to_string(gate.threshold)).c_str(),
                 gate.bound.is_relative ? 100 * gate.bound.value : gate.bound.value,
                 gate.bound.is_relative ? "%" : "");
-  return text;
+  return text + std::string(gate.is_on_clean_subset ? " on the clean subset" : "");
 }
 
 /// `key=value key="a text"`, secrets left out.
@@ -127,10 +128,21 @@ void add_model_options(std::vector<Edge>& edges, const Use& use, const std::stri
   }
 }
 
+std::string percent_text(double share) { return digits(std::round(1000 * share) / 10) + " %"; }
+
 std::vector<Edge> edges_of(const Graph& graph) {
   std::vector<Edge> edges;
+  for (const CalibrationSpec& calibration : graph.calibrations) {
+    for (const CalibrationSpec::Source& source : calibration.sources) {
+      edges.push_back({"dataset." + graph.datasets[source.dataset].name,
+                       "calibration." + calibration.name, percent_text(source.share)});
+    }
+  }
   for (const ModelSpec& model : graph.models) {
     add_model_options(edges, model.backend, "model." + model.name);
+    if (!model.calibration) continue;
+    edges.push_back({"calibration." + graph.calibrations[*model.calibration].name,
+                     "model." + model.name, model.is_quantized ? "quantize" : "simulate"});
   }
   for (const TaskSpec& task : graph.tasks) {
     const std::string node = "task." + task.name;
@@ -157,6 +169,7 @@ std::vector<Cells> model_rows(const Graph& graph) {
     const ModelSpec& model = graph.models[i];
     rows.push_back({model.name, component_text(model.backend), device_text(model.device),
                     graph.baseline == i  ? "baseline"
+                    : model.is_quantized ? "quantized"
                     : model.is_simulated ? "simulated"
                                          : "",
                     model.path.string(), options_text(model.backend)});
@@ -171,6 +184,28 @@ std::vector<Cells> dataset_rows(const Graph& graph) {
     if (dataset.limit > 0) extra += "limit=" + std::to_string(dataset.limit) + " ";
     rows.push_back({dataset.name, component_text(dataset.use),
                     "columns: " + joined(dataset.columns), extra + options_text(dataset.use)});
+  }
+  return rows;
+}
+
+std::string size_text(const CalibrationSpec& calibration) {
+  return std::to_string(calibration.samples) + " x " + std::to_string(calibration.length) +
+         " tokens" + (calibration.is_chat ? " chat" : "");
+}
+
+std::vector<Cells> calibration_rows(const Graph& graph) {
+  std::vector<Cells> rows;
+  for (const CalibrationSpec& calibration : graph.calibrations) {
+    std::string sources;
+    for (const CalibrationSpec::Source& source : calibration.sources) {
+      sources += (sources.empty() ? "from " : ", ") + graph.datasets[source.dataset].name + " " +
+                 percent_text(source.share);
+    }
+    rows.push_back(
+        {calibration.name, size_text(calibration), sources,
+         "seed=" + std::to_string(calibration.seed) + (calibration.is_shuffled ? "" : " in order"),
+         calibration.allows_overlap ? "overlap allowed"
+                                    : "max_overlap=" + percent_text(calibration.max_overlap)});
   }
   return rows;
 }
@@ -254,6 +289,10 @@ std::string dot_nodes(const Graph& graph) {
                      dataset.name + "\n" + std::string(dataset.use.component->id()),
                      ", shape=cylinder");
   }
+  for (const CalibrationSpec& calibration : graph.calibrations) {
+    text += dot_node("calibration." + calibration.name,
+                     calibration.name + "\n" + size_text(calibration), ", shape=parallelogram");
+  }
   for (const TaskSpec& task : graph.tasks) {
     std::string label = task.name + "\n" + protocol_text(task);
     for (const MetricSpec& metric : task.metrics) label += "\n" + outputs_text(metric, task);
@@ -275,6 +314,7 @@ std::string graph_text(const Graph& graph) {
       "graph " + in_quotes(graph.name) + ", seed " + std::to_string(graph.seed) + "\n";
   text += section("models", model_rows(graph));
   text += section("datasets", dataset_rows(graph));
+  text += section("calibrations", calibration_rows(graph));
   text += section("tasks", task_rows(graph));
   text += section("metrics", metric_rows(graph));
   if (graph.baseline) {

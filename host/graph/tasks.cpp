@@ -18,6 +18,39 @@ namespace {
 
 namespace fs = std::filesystem;
 
+Place place_or(const Place& place, const Place& fallback) {
+  return place.line > 0 ? place : fallback;
+}
+
+std::string column_list(const KnownColumns& columns) {
+  return "(columns: " + joined(columns.names()) + ")";
+}
+
+/// The names a template reads, or nothing where it does not compile.
+std::optional<std::set<std::string>> variables_of(Building& b, const std::string& owner,
+                                                  const std::string& key,
+                                                  const Located<std::string>& text,
+                                                  const Place& fallback) {
+  auto compiled = Template::compile(text.value);
+  if (compiled) return compiled->variables();
+  b.error(place_or(text.place, fallback), owner + ": " + key + ": " + compiled.error().text);
+  return std::nullopt;
+}
+
+void check_columns(Building& b, const std::string& owner, const std::string& key,
+                   const Located<std::string>& text, const Place& fallback,
+                   const std::set<std::string>& names, std::size_t dataset) {
+  const KnownColumns& columns = b.columns[dataset];
+  if (!columns.is_known) return;
+  for (const std::string& name : names) {
+    if (columns.find(name) != nullptr) continue;
+    b.error(place_or(text.place, fallback),
+            owner + ": " + key + " reads " + in_quotes(name) + ", but dataset " +
+                b.datasets[dataset] + " has no such column " + column_list(columns),
+            did_you_mean(name, columns.names()));
+  }
+}
+
 /// Builds one task.
 class Task {
  public:
@@ -102,37 +135,21 @@ class Task {
 
   bool knows_columns() const { return columns_ != nullptr && columns_->is_known; }
 
-  std::string column_list(const KnownColumns& columns) const {
-    return "(columns: " + joined(columns.names()) + ")";
-  }
+  Place place_of(const Place& place) const { return place_or(place, node_.place); }
 
-  Place place_of(const Place& place) const { return place.line > 0 ? place : node_.place; }
-
-  /// The names a template reads, or nothing where it does not compile.
-  std::optional<std::set<std::string>> variables(std::string_view key,
+  std::optional<std::set<std::string>> variables(const std::string& key,
                                                  const Located<std::string>& text) {
-    auto compiled = Template::compile(text.value);
-    if (compiled) return compiled->variables();
-    b_.error(place_of(text.place), name_ + ": " + std::string(key) + ": " + compiled.error().text);
-    return std::nullopt;
+    return variables_of(b_, name_, key, text, node_.place);
   }
 
-  void check_columns(std::string_view key, const Located<std::string>& text,
+  void check_columns(const std::string& key, const Located<std::string>& text,
                      const std::set<std::string>& names, std::size_t dataset) {
-    const KnownColumns& columns = b_.columns[dataset];
-    if (!columns.is_known) return;
-    for (const std::string& name : names) {
-      if (columns.find(name) != nullptr) continue;
-      b_.error(place_of(text.place),
-               name_ + ": " + std::string(key) + " reads " + in_quotes(name) + ", but dataset " +
-                   b_.datasets[dataset] + " has no such column " + column_list(columns),
-               did_you_mean(name, columns.names()));
-    }
+    host::check_columns(b_, name_, key, text, node_.place, names, dataset);
   }
 
   /// Checks that a template compiles and reads only columns that are there; of the dataset the
   /// examples come from as well.
-  void check_template(std::string_view key, const Located<std::string>& text) {
+  void check_template(const std::string& key, const Located<std::string>& text) {
     const bool is_column = knows_columns() && columns_->find(text.value) != nullptr;
     const auto names = is_column ? std::set{text.value} : variables(key, text);
     if (!names || columns_ == nullptr) return;
@@ -170,15 +187,10 @@ class Task {
     spec.stride = node_.stride.value;
     spec.text = node_.text.value;
     if (node_.join) spec.join = node_.join->value;
-    const auto names = variables("text", node_.text);
-    if (!names || columns_ == nullptr) return;
-    check_columns("text", node_.text, *names, spec_.dataset);
-    if (names->empty() && knows_columns()) {
-      const bool is_column = columns_->find(node_.text.value) != nullptr;
-      b_.error(place_of(node_.text.place),
-               name_ + ": text = " + in_quotes(node_.text.value) + " reads no column of dataset " +
-                   b_.datasets[spec_.dataset] + " " + column_list(*columns_),
-               is_column ? "write text = \"{{ " + node_.text.value + " }}\"" : "");
+    if (columns_ != nullptr) {
+      check_text(b_, name_, "text", node_.text, node_.place, spec_.dataset);
+    } else {
+      (void)variables_of(b_, name_, "text", node_.text, node_.place);
     }
   }
 
@@ -349,6 +361,20 @@ class Task {
 };
 
 }  // namespace
+
+void check_text(Building& b, const std::string& owner, const std::string& key,
+                const Located<std::string>& text, const Place& fallback, std::size_t dataset) {
+  const auto names = variables_of(b, owner, key, text, fallback);
+  if (!names) return;
+  check_columns(b, owner, key, text, fallback, *names, dataset);
+  const KnownColumns& columns = b.columns[dataset];
+  if (!names->empty() || !columns.is_known) return;
+  const bool is_column = columns.find(text.value) != nullptr;
+  b.error(place_or(text.place, fallback),
+          owner + ": " + key + " = " + in_quotes(text.value) + " reads no column of dataset " +
+              b.datasets[dataset] + " " + column_list(columns),
+          is_column ? "write " + key + " = \"{{ " + text.value + " }}\"" : "");
+}
 
 void wire_tasks(Building& building) {
   for (const TaskNode& node : building.manifest.tasks) {

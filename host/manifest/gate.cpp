@@ -81,6 +81,12 @@ void check_group(const Fields& fields, const Located<std::string>& group) {
                "leave it out to gate the whole task");
 }
 
+void check_subset(const Fields& fields, const Located<std::string>& subset) {
+  if (!subset.given() || subset.value == "clean") return;
+  fields.error(subset.place, "subset must be \"clean\", got " + in_quotes(subset.value),
+               "leave it out to gate every item");
+}
+
 }  // namespace
 
 GateNode read_gate(Fields& fields) {
@@ -92,11 +98,13 @@ GateNode read_gate(Fields& fields) {
   gate.metric = fields.text("metric");
   gate.group = fields.text("group");
   check_group(fields, gate.group);
+  gate.subset = fields.text("subset");
+  check_subset(fields, gate.subset);
   gate.candidates = fields.texts("candidates");
   read_threshold(fields, gate);
   fields.refuse_unknown(
-      "a gate has task, metric, group, candidates and one of max_increase, max_drop, min_retained, "
-      "min, max");
+      "a gate has task, metric, group, subset, candidates and one of max_increase, max_drop, "
+      "min_retained, min, max");
   return gate;
 }
 

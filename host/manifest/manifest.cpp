@@ -21,13 +21,10 @@ constexpr std::uint64_t kMaxThreads = 4096;
 constexpr std::size_t kMaxNameBytes = 100;
 
 const std::vector<LaterKey> kLaterTables = {
-    {"calibration", "it serves quantize; load a directory that is already quantized"},
     {"gate_policy", "leave it out: a gate compares the figure with its threshold"}};
 
-const std::vector<LaterKey> kLaterModelKeys = {
-    {"quantize", "use simulate, or load a directory that is already quantized"}};
-
-const std::vector<std::string> kTables = {"model", "dataset", "task", "compare", "gate", "report"};
+const std::vector<std::string> kTables = {"model",   "dataset", "calibration", "task",
+                                          "compare", "gate",    "report"};
 
 /// Can it name a folder of the results, and stand in a file's name and in "model.x"?
 bool is_name(const std::string& name) {
@@ -58,6 +55,9 @@ class Reader {
     });
     each_table(fields, "dataset", [&](Fields& own, const std::string& name) {
       manifest_.datasets.push_back(read_dataset(own, name));
+    });
+    each_table(fields, "calibration", [&](Fields& own, const std::string& name) {
+      manifest_.calibrations.push_back(read_calibration(own, name, errors_));
     });
     each_table(fields, "task", [&](Fields& own, const std::string& name) {
       manifest_.tasks.push_back(read_task(own, name, manifest_.datasets, errors_));
@@ -147,9 +147,7 @@ class Reader {
     model.memory_budget_bytes = read_memory_budget(fields);
     model.isolation = read_isolation(fields);
     model.timeout_seconds = read_timeout(fields);
-    fields.refuse_later(kLaterModelKeys);
-    check_simulate(fields);
-    model.options = fields.rest();
+    read_quantization(fields, model, errors_);
     return model;
   }
 
@@ -197,21 +195,6 @@ class Reader {
     fields.wrong_type("timeout", "a duration such as \"90s\" or \"10min\", at most 7 days", *value,
                       "a backend that gives no sign of life for that long is ended");
     return fallback;
-  }
-
-  /// simulate stays among the options, where host/graph checks it against the component.
-  void check_simulate(Fields& fields) {
-    const Table others = fields.rest();
-    const Value* simulate = find(others, "simulate");
-    if (simulate == nullptr) return;
-    const std::string help = "write simulate = { method = \"rtn\", bits = 4 }";
-    const auto* table = get_if<Table>(*simulate);
-    if (table == nullptr) {
-      fields.wrong_type("simulate", "a table", *simulate, help);
-      fields.take("simulate");
-    } else if (table->empty()) {
-      fields.error(simulate->place, "simulate is an empty table", help);
-    }
   }
 
   void read_compare_table(Fields& root) {

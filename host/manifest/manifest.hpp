@@ -85,7 +85,33 @@ struct ModelNode {
   Located<std::uint64_t> memory_budget_bytes;  ///< 0: not limited
   Located<Isolated> isolation{Isolated::kWorker};
   Located<double> timeout_seconds{kDefaultTimeoutSeconds};
-  Table options;  ///< `simulate` is kept here as a table: its keys are options "simulate.bits", ...
+  Located<bool> is_quantized;  ///< a `quantize` table is there: a new model directory is written
+  Located<bool> is_simulated;  ///< a `simulate` table is there: weights are rounded on load
+  Located<std::string> calibration;  ///< of either table
+  /// `quantize` and `simulate` are kept here as tables: their keys are options "simulate.bits", ...
+  Table options;
+};
+
+/// Texts of a dataset that a calibration is made of.
+struct CalibrationSourceNode {
+  Place place;
+  Located<std::string> dataset;
+  Located<double> share{1};  ///< relative to the other sources' shares
+  Located<std::string> text{"{{ text }}"};
+};
+
+/// What a method that quantizes looks at: samples x length tokens.
+struct CalibrationNode {
+  std::string name;
+  Place place;
+  std::vector<CalibrationSourceNode> sources;
+  Located<std::uint64_t> samples;
+  Located<std::uint64_t> length;  ///< tokens of each sample
+  Located<std::uint64_t> seed;    ///< the root's when not given
+  Located<bool> shuffle{true};
+  Located<bool> chat;
+  Located<double> max_overlap;  ///< share of an item's 13-grams that the texts may hold
+  Located<bool> allow_overlap;
 };
 
 struct DatasetNode {
@@ -183,6 +209,7 @@ struct GateNode {
   Located<std::string> metric;
   /// "key=value", "key=value,other=value", "*" every group, "" the whole task
   Located<std::string> group;
+  Located<std::string> subset;                   ///< "clean", or "": every item
   std::vector<Located<std::string>> candidates;  ///< empty: every variant but the baseline
   Located<Threshold> threshold;
   Bound bound;
@@ -201,6 +228,7 @@ struct Manifest {
   std::uint64_t seed = 1234;
   std::vector<ModelNode> models;
   std::vector<DatasetNode> datasets;
+  std::vector<CalibrationNode> calibrations;
   std::vector<TaskNode> tasks;
   std::optional<CompareNode> compare;
   std::vector<GateNode> gates;

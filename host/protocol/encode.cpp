@@ -8,6 +8,11 @@
 namespace assay::host {
 namespace {
 
+std::string megabytes(std::uint64_t bytes) {
+  const std::uint64_t tenths = (bytes * 10 + 500'000) / 1'000'000;
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " MB";
+}
+
 Result<EncodedPair> continuation_alone(const Tokenizer& tokenizer, std::string_view continuation) {
   auto prefix = prefix_token(tokenizer);
   if (!prefix) return std::move(prefix).error();
@@ -78,6 +83,14 @@ Result<EncodedPair> encode_pair(const Tokenizer& tokenizer, std::string_view con
   pair.span.first = pair.span.tokens.size();
   pair.span.tokens.insert(pair.span.tokens.end(), border, whole->ids.end());
   return pair;
+}
+
+Failure too_long(std::string_view what, std::uint64_t bytes) {
+  return Failure{ASSAY_INVALID_ARGUMENT,
+                 std::string(what) + " of " + megabytes(bytes) + " is longer than the " +
+                     megabytes(kMaxDocumentBytes) +
+                     " one item may have; split the file into one document per line, or name the "
+                     "text between documents with separator"};
 }
 
 }  // namespace assay::host

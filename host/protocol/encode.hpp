@@ -45,4 +45,8 @@ struct EncodedPair {
 Result<EncodedPair> encode_pair(const Tokenizer& tokenizer, std::string_view context,
                                 std::string_view continuation, Bos bos);
 
+/// Why a text of more than kMaxDocumentBytes is not tokenized, and what to do. `what`: "a
+/// document".
+Failure too_long(std::string_view what, std::uint64_t bytes);
+
 }  // namespace assay::host

@@ -13,19 +13,6 @@
 namespace assay::host {
 namespace {
 
-std::string megabytes(std::uint64_t bytes) {
-  const std::uint64_t tenths = (bytes * 10 + 500'000) / 1'000'000;
-  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " MB";
-}
-
-Failure too_long(const std::string& what, std::uint64_t bytes) {
-  return Failure{ASSAY_INVALID_ARGUMENT,
-                 what + " of " + megabytes(bytes) + " is longer than the " +
-                     megabytes(kMaxDocumentBytes) +
-                     " one item may have; split the file into one document per line, or name the "
-                     "text between documents with separator"};
-}
-
 bool is_space(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\v' || c == '\f';
 }
@@ -75,21 +62,12 @@ class Perplexity {
     return {};
   }
 
-  Result<void> joined(Records& items, const ItemSink& sink) {
-    std::string text;
-    const std::uint64_t n = task_.limit == 0 ? items.size : std::min(items.size, task_.limit);
-    for (std::uint64_t i = 0; i < n; ++i) {
-      auto record = items.read(i);
-      if (!record) return std::move(record).error();
-      auto rendered = text_.render(*record);
-      if (!rendered) return at_record(i, std::move(rendered).error());
-      if (i > 0) text += *task_.perplexity.join;
-      text += *rendered;
-      if (text.size() > kMaxDocumentBytes) return too_long("a joined text", text.size());
-    }
-    auto encoded = encode_text(tokenizer_, text, task_.bos);
+  Result<void> joined(const Records& items, const ItemSink& sink) {
+    const auto text = joined_text(task_, text_, items);
+    if (!text) return text.error();
+    auto encoded = encode_text(tokenizer_, *text, task_.bos);
     if (!encoded) return std::move(encoded).error();
-    return blocks(text, *encoded, sink);
+    return blocks(*text, *encoded, sink);
   }
 
  private:
@@ -156,6 +134,22 @@ class Perplexity {
 };
 
 }  // namespace
+
+Result<std::string> joined_text(const TaskSpec& task, const Template& document,
+                                const Records& items) {
+  std::string text;
+  const std::uint64_t n = task.limit == 0 ? items.size : std::min(items.size, task.limit);
+  for (std::uint64_t i = 0; i < n; ++i) {
+    auto record = items.read(i);
+    if (!record) return std::move(record).error();
+    auto rendered = document.render(*record);
+    if (!rendered) return at_record(i, std::move(rendered).error());
+    if (i > 0) text += *task.perplexity.join;
+    text += *rendered;
+    if (text.size() > kMaxDocumentBytes) return too_long("a joined text", text.size());
+  }
+  return text;
+}
 
 Result<void> prepare_perplexity(const TaskSpec& task, const Tokenizer& tokenizer, Records items,
                                 const ItemSink& sink) {

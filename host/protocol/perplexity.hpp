@@ -1,6 +1,8 @@
 // Documents to windows: the items of protocol perplexity.
 #pragma once
 
+#include <string>
+
 #include "host/core/result.hpp"
 #include "host/graph/graph.hpp"
 #include "host/protocol/protocol.hpp"
@@ -14,5 +16,12 @@ namespace assay::host {
 /// Source   scoring.md 15
 Result<void> prepare_perplexity(const TaskSpec& task, const Tokenizer& tokenizer, Records items,
                                 const ItemSink& sink);
+
+/// The documents of a task that joins them, up to its limit, as the one text that is cut into
+/// windows.
+///
+/// Fails    as prepare()
+Result<std::string> joined_text(const TaskSpec& task, const Template& document,
+                                const Records& items);
 
 }  // namespace assay::host

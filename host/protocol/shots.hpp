@@ -1,5 +1,5 @@
-// Which records serve as examples for an item. How they are written into a prompt is decided by the
-// protocol that asks.
+// Draws that come out the same on every platform: which records serve as examples for an item, and
+// in which order texts are taken. How they are used is decided by who asks.
 #pragma once
 
 #include <cstdint>
@@ -17,5 +17,10 @@ namespace assay::host {
 std::vector<std::uint64_t> draw_shots(std::uint64_t pool, std::uint64_t count,
                                       std::uint64_t excluded, std::uint64_t seed,
                                       std::string_view item);
+
+/// The numbers below `n` in an order that depends on the seed and the name alone.
+///
+/// Source   Fisher and Yates 1938, in Durstenfeld's form, drawing as draw_shots()
+std::vector<std::uint64_t> shuffled(std::uint64_t n, std::uint64_t seed, std::string_view name);
 
 }  // namespace assay::host

@@ -16,23 +16,12 @@
 namespace assay::host {
 namespace {
 
-std::string utc(std::chrono::system_clock::time_point time) {
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[32];
-  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
-
-/// "rtn: bits 4, group_size 64": what a simulate table says, or null.
-Json simulated(const ModelSpec& model) {
-  if (!model.is_simulated) return nullptr;
+/// "rtn: bits 4, group_size 64": what a model's table of options says, under its prefix.
+std::string method_text(const ModelSpec& model, std::string_view prefix) {
   std::string method, rest;
   for (const auto& [key, value] : model.backend.options.items()) {
-    constexpr std::string_view kPrefix = "simulate.";
-    if (!key.starts_with(kPrefix) || !value.is_primitive()) continue;
-    const std::string name = key.substr(kPrefix.size());
+    if (!key.starts_with(prefix) || !value.is_primitive()) continue;
+    const std::string name = key.substr(prefix.size());
     const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
     if (name == "method") {
       method = text;
@@ -47,6 +36,20 @@ Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr)
 
 std::string_view status_of(const VariantOutcome* outcome) {
   return outcome == nullptr ? "pending" : to_string(outcome->status);
+}
+
+Json quantization_json(const QuantizedForm& form) {
+  return {{"simulated", form.is_simulated},
+          {"digest", text_or_null(form.digest)},
+          {"path", text_or_null(form.path.string())},
+          {"calibration", form.calibration},
+          {"layers", form.layers}};
+}
+
+Json leak_json(const Graph& graph, const Calibrations::Leak& leak) {
+  return {{"calibration", graph.calibrations[leak.calibration].name},
+          {"task", graph.tasks[leak.task].name},
+          {"text", leak.text}};
 }
 
 const VariantOutcome* outcome_of(const RunState& state, std::size_t model) {
@@ -113,14 +116,19 @@ Json note_of(const Component& backend) {
 Json variant_entry(const Graph& graph, const RunState& state, std::size_t model) {
   const ModelSpec& spec = graph.models[model];
   const VariantOutcome* outcome = outcome_of(state, model);
-  Json entry{{"name", spec.name},
-             {"backend", std::string(spec.backend.component->id())},
-             {"path", text_or_null(spec.path.string())},
-             {"simulated", simulated(spec)},
-             {"status", status_of(outcome)},
-             {"is_baseline", graph.baseline == model},
-             {"tokenization", tokenization_of(spec)},
-             {"note", note_of(*spec.backend.component)}};
+  Json entry{
+      {"name", spec.name},
+      {"backend", std::string(spec.backend.component->id())},
+      {"path", text_or_null(spec.path.string())},
+      {"simulated", spec.is_simulated ? Json(method_text(spec, "simulate.")) : Json(nullptr)},
+      {"quantized", spec.is_quantized ? Json(method_text(spec, "quantize.")) : Json(nullptr)},
+      {"status", status_of(outcome)},
+      {"is_baseline", graph.baseline == model},
+      {"tokenization", tokenization_of(spec)},
+      {"note", note_of(*spec.backend.component)}};
+  if (outcome != nullptr && outcome->quantization) {
+    entry["quantization"] = quantization_json(*outcome->quantization);
+  }
   if (outcome == nullptr || !outcome->info) return entry;
   double score_seconds = 0;
   for (const auto& [task, done] : outcome->tasks) score_seconds += done.score_seconds;
@@ -280,7 +288,7 @@ std::string_view verdict_of(const RunState& state) {
 }
 
 bool has_failures(const RunState& state) {
-  return !state.failures.empty() || !state.results.failures.empty();
+  return has_leaks(state) || !state.failures.empty() || !state.results.failures.empty();
 }
 
 std::string_view status_of(const RunState& state) {
@@ -310,8 +318,23 @@ Json partial_of(const Graph& graph, const RunState& state) {
 
 }  // namespace
 
+std::string utc(std::chrono::system_clock::time_point time) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  char text[32];
+  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
+bool has_leaks(const RunState& state) {
+  return std::any_of(state.leaks.begin(), state.leaks.end(),
+                     [](const Calibrations::Leak& leak) { return !leak.is_allowed; });
+}
+
 int exit_code_of(const RunState& state) {
   if (state.is_interrupted) return kExitInterrupted;
+  if (has_leaks(state)) return kExitIntegrity;
   if (has_failures(state)) return kExitInfrastructure;
   const std::string_view verdict = verdict_of(state);
   if (verdict == "FAIL") return kExitFail;
@@ -325,6 +348,15 @@ Json document_of(const Graph& graph, const RunState& state) {
     variants.push_back(variant_entry(graph, state, i));
   }
   for (std::size_t i = 0; i < graph.tasks.size(); ++i) tasks.push_back(task_entry(graph, state, i));
+  Json warnings = Json::array();
+  for (const Calibrations::Leak& leak : state.leaks) {
+    if (leak.is_allowed) {
+      warnings.push_back(leak_json(graph, leak));
+    } else {
+      const Failure failure{ASSAY_FAILED_PRECONDITION, leak.text};
+      add_failures(failures, {FailureNote{"", "", std::nullopt, failure}});
+    }
+  }
   add_failures(failures, state.failures);
   add_failures(failures, state.results.failures);
   return {
@@ -343,11 +375,13 @@ Json document_of(const Graph& graph, const RunState& state) {
       {"components", components_of(graph)},
       {"variants", std::move(variants)},
       {"tasks", std::move(tasks)},
+      {"calibrations", state.calibrations},
       {"records", state.results.records},
       {"comparisons", state.results.comparisons},
       {"quality", state.results.quality},
       {"verdicts", state.results.verdicts},
       {"counts", counts_of(graph, state)},
+      {"warnings", std::move(warnings)},
       {"failures", std::move(failures)},
       {"partial", partial_of(graph, state)},
   };

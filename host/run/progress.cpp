@@ -25,6 +25,16 @@ void restore_line() {
   std::fflush(stderr);
 }
 
+void show(ProgressStyle style, const std::string& text) {
+  if (style == ProgressStyle::kPlain) {
+    std::fprintf(stderr, "%s\n", text.c_str());
+    return;
+  }
+  clear_line();
+  g_line = text;
+  restore_line();
+}
+
 std::string rate_text(double per_second) {
   char text[32];
   std::snprintf(text, sizeof(text), per_second < 10 ? "%.1f" : "%.0f", per_second);
@@ -67,6 +77,15 @@ std::string progress_text(std::string_view what, std::uint64_t done, std::uint64
   return text;
 }
 
+std::string progress_text(std::string_view what, std::string_view detail, double from,
+                          double fraction, double seconds) {
+  std::string text(what);
+  if (!detail.empty()) text += "  " + std::string(detail);
+  text += "  " + std::to_string(static_cast<int>(100 * fraction)) + " %";
+  if (fraction <= from || fraction >= 1 || seconds <= 0) return text;
+  return text + "  " + duration_text((1 - fraction) / (fraction - from) * seconds) + " left";
+}
+
 Progress::Progress(ProgressStyle style, std::string what, std::uint64_t total)
     : style_(style), what_(std::move(what)), total_(total) {
   if (style_ != ProgressStyle::kTerminal) return;
@@ -99,14 +118,45 @@ double Progress::seconds() const {
 
 void Progress::draw() {
   drawn_ = std::chrono::steady_clock::now();
-  const std::string text = progress_text(what_, done_, total_, seconds());
-  if (style_ == ProgressStyle::kPlain) {
-    std::fprintf(stderr, "%s\n", text.c_str());
-    return;
+  show(style_, progress_text(what_, done_, total_, seconds()));
+}
+
+Meter::Meter(ProgressStyle style, std::string what) : style_(style), what_(std::move(what)) {
+  if (style_ != ProgressStyle::kTerminal) return;
+  set_log_neighbour(&clear_line, &restore_line);
+  draw();
+}
+
+Meter::~Meter() {
+  if (style_ == ProgressStyle::kTerminal) {
+    clear_line();
+    g_line.clear();
+    std::fflush(stderr);
+  } else if (style_ == ProgressStyle::kPlain) {
+    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start_;
+    std::fprintf(stderr, "%s  %d %% in %s\n", what_.c_str(), static_cast<int>(100 * fraction_),
+                 duration_text(spent.count()).c_str());
   }
-  clear_line();
-  g_line = text;
-  restore_line();
+}
+
+void Meter::reach(double fraction, std::string_view detail) {
+  const std::scoped_lock hold(mutex_);
+  const auto now = std::chrono::steady_clock::now();
+  if (!from_) {
+    from_ = fraction;
+    start_ = now;
+  }
+  fraction_ = fraction;
+  detail_ = detail;
+  const bool is_due = style_ == ProgressStyle::kTerminal ? now - drawn_ >= kTerminalPeriod
+                                                         : now - drawn_ >= kPlainPeriod;
+  if (style_ != ProgressStyle::kNone && is_due) draw();
+}
+
+void Meter::draw() {
+  drawn_ = std::chrono::steady_clock::now();
+  const std::chrono::duration<double> spent = drawn_ - start_;
+  show(style_, progress_text(what_, detail_, from_.value_or(0), fraction_, spent.count()));
 }
 
 }  // namespace assay::host

@@ -5,6 +5,8 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,6 +23,11 @@ std::string duration_text(double seconds);
 /// "scoring rtn4 on stories  120/231 items  52 %  310 items/s  0.4 s left"
 std::string progress_text(std::string_view what, std::uint64_t done, std::uint64_t total,
                           double seconds);
+
+/// "quantizing gptq4  model.layers.3  52 %  3 m 05 s left". Where it began at `from`, as resumed
+/// work does, only what came after tells how long the rest takes.
+std::string progress_text(std::string_view what, std::string_view detail, double from,
+                          double fraction, double seconds);
 
 /// One piece of work whose end is known. Threads  advance [any-thread] one call at a time
 class Progress {
@@ -41,6 +48,29 @@ class Progress {
   std::string what_;
   std::uint64_t total_;
   std::uint64_t done_ = 0;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point drawn_ = start_;
+};
+
+/// One piece of work that tells itself how far it is. Threads  all [any-thread]
+class Meter {
+ public:
+  Meter(ProgressStyle style, std::string what);
+  Meter(const Meter&) = delete;
+  Meter& operator=(const Meter&) = delete;
+  /// As ~Progress.
+  ~Meter();
+
+  void reach(double fraction, std::string_view detail);
+
+ private:
+  void draw();
+
+  std::mutex mutex_;
+  ProgressStyle style_;
+  std::string what_, detail_;
+  std::optional<double> from_;
+  double fraction_ = 0;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::chrono::steady_clock::time_point drawn_ = start_;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <iterator>
 #include <limits>
 #include <optional>
 #include <string>
@@ -65,6 +66,14 @@ Shared shared_rows(const RowTable& a, const std::vector<std::uint64_t>& rows_a, 
   return shared;
 }
 
+bool holds(const std::vector<std::uint64_t>& ascending, std::uint64_t item) {
+  return std::binary_search(ascending.begin(), ascending.end(), item);
+}
+
+void append(Json& to, Json list) {
+  for (Json& entry : list) to.push_back(std::move(entry));
+}
+
 const Json* find(const Json& list, const std::string& variant, const std::string& task,
                  const std::string& metric, const std::string& group) {
   for (const Json& entry : list) {
@@ -125,7 +134,11 @@ void Figures::add(std::size_t model, const VariantOutcome& outcome) {
 void Figures::add_task(std::size_t model, std::size_t task) {
   const auto table = table_of(model, task);
   if (!table || table->size() == 0) return;
-  add_records(model, task, *table);
+  const bool has_clean = has_clean_gate(model, task) && !overlapping(model, task).empty();
+  append(results_.records, records_of(model, task, *table, {}));
+  if (has_clean) {
+    append(clean_records_, records_of(model, task, *table, overlapping(model, task)));
+  }
   if (!graph_.baseline || model == *graph_.baseline) return;
   if (const std::string why = why_not_compared(model, task); !why.empty()) {
     results_.failures.push_back({graph_.models[model].name, graph_.tasks[task].name, std::nullopt,
@@ -133,7 +146,35 @@ void Figures::add_task(std::size_t model, std::size_t task) {
     return;
   }
   const auto baseline = table_of(*graph_.baseline, task);
-  if (baseline) add_comparisons(model, task, *baseline, *table);
+  if (!baseline) return;
+  append(results_.comparisons, comparisons_of(model, task, *baseline, *table, {}));
+  if (!has_clean) return;
+  append(clean_comparisons_,
+         comparisons_of(model, task, *baseline, *table, overlapping(model, task)));
+}
+
+bool Figures::has_clean_gate(std::size_t model, std::size_t task) const {
+  return std::any_of(graph_.gates.begin(), graph_.gates.end(), [&](const GateSpec& gate) {
+    return gate.is_on_clean_subset && gate.task == task &&
+           std::find(gate.candidates.begin(), gate.candidates.end(), model) !=
+               gate.candidates.end();
+  });
+}
+
+/// Items that overlap with the calibration of the variant or of the baseline.
+Figures::Items Figures::overlapping(std::size_t model, std::size_t task) const {
+  Items all;
+  for (const std::size_t each : {model, graph_.baseline.value_or(model)}) {
+    const auto variant = variants_.find(each);
+    if (variant == variants_.end()) continue;
+    const auto found = variant->second.overlapping.find(task);
+    if (found == variant->second.overlapping.end()) continue;
+    Items both;
+    std::set_union(all.begin(), all.end(), found->second.begin(), found->second.end(),
+                   std::back_inserter(both));
+    all = std::move(both);
+  }
+  return all;
 }
 
 /// What differs from the baseline so that the task's figures would not speak of the model, or "".
@@ -157,9 +198,13 @@ std::string Figures::why_not_compared(std::size_t model, std::size_t task) const
   return "";
 }
 
-void Figures::add_records(std::size_t model, std::size_t task, const RowTable& table) {
+Json Figures::records_of(std::size_t model, std::size_t task, const RowTable& table,
+                         const Items& left_out) {
   const TaskSpec& spec = graph_.tasks[task];
-  for (const Group& part : parts_of(spec, table)) {
+  Json records = Json::array();
+  for (Group& part : parts_of(spec, table)) {
+    std::erase_if(part.rows, [&](auto row) { return holds(left_out, table.index(row)); });
+    if (part.rows.empty()) continue;
     for (const MetricSpec& metric : spec.metrics) {
       const auto measured = measure_with_errors(metric, table, part.rows, spec.seed);
       if (!measured) {
@@ -171,34 +216,39 @@ void Figures::add_records(std::size_t model, std::size_t task, const RowTable& t
       for (std::size_t i = 0; i < metric.outputs.size(); ++i) {
         const MetricOutput& output = metric.outputs[i];
         const Estimate& total = measured->totals[i];
-        results_.records.push_back({{"variant", graph_.models[model].name},
-                                    {"task", spec.name},
-                                    {"metric", output.name},
-                                    {"group", name_or_null(part.name)},
-                                    {"value", number(total.value)},
-                                    {"std_error", number(total.std_error)},
-                                    {"n", total.n},
-                                    {"less_is_better", output.less_is_better},
-                                    {"is_primary", output.name == spec.primary}});
+        records.push_back({{"variant", graph_.models[model].name},
+                           {"task", spec.name},
+                           {"metric", output.name},
+                           {"group", name_or_null(part.name)},
+                           {"value", number(total.value)},
+                           {"std_error", number(total.std_error)},
+                           {"n", total.n},
+                           {"less_is_better", output.less_is_better},
+                           {"is_primary", output.name == spec.primary}});
       }
     }
   }
+  return records;
 }
 
-void Figures::add_comparisons(std::size_t model, std::size_t task, const RowTable& baseline,
-                              const RowTable& table) {
+Json Figures::comparisons_of(std::size_t model, std::size_t task, const RowTable& baseline,
+                             const RowTable& table, const Items& left_out) const {
   const TaskSpec& spec = graph_.tasks[task];
-  for (const Group& part : parts_of(spec, baseline)) {
+  Json comparisons = Json::array();
+  for (Group& part : parts_of(spec, baseline)) {
+    std::erase_if(part.rows, [&](auto row) { return holds(left_out, baseline.index(row)); });
     const Shared shared = shared_rows(baseline, part.rows, table);
     if (shared.a.empty()) continue;
     for (const MetricSpec& metric : spec.metrics) {
       const auto paired = compare(metric, baseline, shared.a, table, shared.b, spec.seed);
       if (!paired) continue;  // the metric's failure was noted with its records
       for (std::size_t i = 0; i < metric.outputs.size(); ++i) {
-        add_comparison(model, spec, metric.outputs[i], part.name, (*paired)[i]);
+        comparisons.push_back(
+            comparison_of(model, spec, metric.outputs[i], part.name, (*paired)[i]));
       }
     }
   }
+  return comparisons;
 }
 
 /// Of both variants of a comparison.
@@ -208,8 +258,8 @@ std::string_view Figures::tokenization_with_baseline(std::size_t model) const {
   return own == reference ? own : kNotControlled;
 }
 
-void Figures::add_comparison(std::size_t model, const TaskSpec& task, const MetricOutput& output,
-                             const std::string& group, const Paired& paired) {
+Json Figures::comparison_of(std::size_t model, const TaskSpec& task, const MetricOutput& output,
+                            const std::string& group, const Paired& paired) const {
   const double delta = paired.delta.value;
   const double error = paired.delta.std_error;
   Json is_real = nullptr;
@@ -217,19 +267,18 @@ void Figures::add_comparison(std::size_t model, const TaskSpec& task, const Metr
     is_real = std::fabs(delta) > 2 * error &&
               std::fabs(delta) > graph_.noise_floor * std::fabs(paired.baseline);
   }
-  results_.comparisons.push_back(
-      {{"variant", graph_.models[model].name},
-       {"task", task.name},
-       {"metric", output.name},
-       {"group", name_or_null(group)},
-       {"baseline_value", number(paired.baseline)},
-       {"value", number(paired.candidate)},
-       {"delta", number(delta)},
-       {"std_error", number(error)},
-       {"retained", number(retained(paired.baseline, paired.candidate, output.less_is_better))},
-       {"is_real", std::move(is_real)},
-       {"n", paired.delta.n},
-       {"tokenization", tokenization_with_baseline(model)}});
+  return {{"variant", graph_.models[model].name},
+          {"task", task.name},
+          {"metric", output.name},
+          {"group", name_or_null(group)},
+          {"baseline_value", number(paired.baseline)},
+          {"value", number(paired.candidate)},
+          {"delta", number(delta)},
+          {"std_error", number(error)},
+          {"retained", number(retained(paired.baseline, paired.candidate, output.less_is_better))},
+          {"is_real", std::move(is_real)},
+          {"n", paired.delta.n},
+          {"tokenization", tokenization_with_baseline(model)}};
 }
 
 Json Figures::quality_of(std::size_t model) const {
@@ -282,17 +331,28 @@ Json Figures::verdict_of(const GateSpec& gate, std::size_t model, const std::str
   const MetricOutput* output = output_of(task, gate.metric);
   const bool is_absolute = gate.threshold == Threshold::kMin || gate.threshold == Threshold::kMax;
   const std::string& name = graph_.models[model].name;
-  const Json* entry = find(is_absolute ? results_.records : results_.comparisons, name, task.name,
-                           gate.metric, group);
+  const Json* const whole = find(is_absolute ? results_.records : results_.comparisons, name,
+                                 task.name, gate.metric, group);
+  const Json* entry = whole;
+  if (gate.is_on_clean_subset && whole != nullptr && !overlapping(model, gate.task).empty()) {
+    entry = find(is_absolute ? clean_records_ : clean_comparisons_, name, task.name, gate.metric,
+                 group);
+  }
   Judgement judgement;
   judgement.allowed = gate.bound.value;
   judgement.observed = kUnknown;
-  if (entry == nullptr) {
+  if (whole == nullptr) {
     judgement.text = "there is no figure: it was not measured";
+  } else if (entry == nullptr) {
+    judgement.text = "there is no figure: every item overlaps with the calibration";
   } else {
     const double baseline = is_absolute ? kUnknown : number_in(*entry, "baseline_value");
     judgement = judge(gate.threshold, gate.bound, output->less_is_better, baseline,
                       number_in(*entry, "value"));
+  }
+  if (gate.is_on_clean_subset && entry != nullptr) {
+    judgement.text += "; clean subset, " + std::to_string(entry->at("n").get<std::uint64_t>()) +
+                      " of " + std::to_string(whole->at("n").get<std::uint64_t>()) + " items";
   }
   if (const std::string gap = what_is_missing(gate, model, is_absolute); !gap.empty()) {
     judgement.verdict = Verdict::kInconclusive;
@@ -304,10 +364,12 @@ Json Figures::verdict_of(const GateSpec& gate, std::size_t model, const std::str
   return {{"task", task.name},
           {"metric", gate.metric},
           {"group", name_or_null(group)},
+          {"subset", gate.is_on_clean_subset ? Json("clean") : Json(nullptr)},
           {"variant", name},
           {"verdict", to_string(judgement.verdict)},
           {"threshold", threshold_text(gate)},
           {"observed", number(judgement.observed)},
+          {"items", entry != nullptr ? entry->at("n") : Json(nullptr)},
           {"allowed", number(judgement.allowed)},
           {"text", judgement.text}};
 }

@@ -36,7 +36,8 @@ class Figures {
   Figures(const Graph& graph, const std::filesystem::path& out) : graph_(graph), out_(out) {}
 
   /// Reads the rows of one variant: its records and, where the baseline was added before it, its
-  /// comparisons. `outcome` says which tasks have rows and whether these are complete.
+  /// comparisons. `outcome` says which tasks have rows, whether these are complete, and which of
+  /// their items overlap with the variant's calibration.
   void add(std::size_t model, const VariantOutcome& outcome);
 
   /// Everything so far, with quality scores and verdicts. A gate on rows that are missing or
@@ -44,14 +45,19 @@ class Figures {
   Results results() const;
 
  private:
+  using Items = std::vector<std::uint64_t>;  ///< indices, ascending
+
   void add_task(std::size_t model, std::size_t task);
   std::string why_not_compared(std::size_t model, std::size_t task) const;
-  void add_records(std::size_t model, std::size_t task, const RowTable& table);
-  void add_comparisons(std::size_t model, std::size_t task, const RowTable& baseline,
-                       const RowTable& table);
+  Json records_of(std::size_t model, std::size_t task, const RowTable& table,
+                  const Items& left_out);
+  Json comparisons_of(std::size_t model, std::size_t task, const RowTable& baseline,
+                      const RowTable& table, const Items& left_out) const;
   std::string_view tokenization_with_baseline(std::size_t model) const;
-  void add_comparison(std::size_t model, const TaskSpec& task, const MetricOutput& output,
-                      const std::string& group, const Paired& paired);
+  Json comparison_of(std::size_t model, const TaskSpec& task, const MetricOutput& output,
+                     const std::string& group, const Paired& paired) const;
+  bool has_clean_gate(std::size_t model, std::size_t task) const;
+  Items overlapping(std::size_t model, std::size_t task) const;
   const TaskOutcome* outcome(std::size_t model, std::size_t task) const;
   std::optional<RowTable> table_of(std::size_t model, std::size_t task);
   Json quality_of(std::size_t model) const;
@@ -64,6 +70,8 @@ class Figures {
   const std::filesystem::path& out_;
   std::map<std::size_t, VariantOutcome> variants_;
   Results results_;
+  /// As in results_, without items that overlap: where there are some and a gate asks.
+  Json clean_records_ = Json::array(), clean_comparisons_ = Json::array();
 };
 
 }  // namespace assay::host

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "host/log/log.hpp"
+#include "host/run/calibrations.hpp"
 #include "host/run/document.hpp"
 #include "host/run/report.hpp"
 #include "host/run/results.hpp"
@@ -31,6 +32,12 @@ Result<void> clear_earlier_run(const std::filesystem::path& out) {
   return {};
 }
 
+void warn_of(const std::vector<Calibrations::Leak>& leaks) {
+  for (const Calibrations::Leak& leak : leaks) {
+    if (leak.is_allowed) log(LogLevel::kWarn, leak.text);
+  }
+}
+
 Result<void> save(const std::filesystem::path& out, const Json& document) {
   return write_document(out / "run.json",
                         document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
@@ -43,11 +50,19 @@ Result<RunOutcome> run(const Graph& graph, const RunOptions& options) {
   if (auto cleared = clear_earlier_run(options.out); !cleared) return std::move(cleared).error();
 
   RunState state;
-  Scoring scoring(graph, options.out, options.progress, *options.cancelled);
+  const std::vector<std::size_t> order = order_of(graph);
+  Sources sources(graph, options.out, options.progress, *options.cancelled);
+  Calibrations calibrations(graph, sources, options.progress, *options.cancelled);
+  calibrations.prepare(order);
+  state.calibrations = calibrations.entries();
+  state.leaks = calibrations.leaks();
+  warn_of(state.leaks);
+  Scoring scoring(graph, options.out, sources, calibrations,
+                  {options.store, options.progress, options.cancelled});
   state.request_order_seed = scoring.request_order_seed();
   Figures figures(graph, options.out);
-  for (const std::size_t model : order_of(graph)) {
-    if (*options.cancelled) break;
+  for (const std::size_t model : order) {
+    if (*options.cancelled || has_leaks(state)) break;
     auto outcome = scoring.variant(model);
     state.failures = scoring.failures();
     if (!outcome) return std::move(outcome).error();

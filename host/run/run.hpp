@@ -27,6 +27,7 @@ enum ExitCode {
 
 struct RunOptions {
   std::filesystem::path out;
+  std::filesystem::path store;  ///< of quantized models
   ProgressStyle progress = ProgressStyle::kPlain;
   const std::atomic<bool>* cancelled = nullptr;  ///< set by a signal handler; never null
 };
@@ -38,7 +39,8 @@ struct RunOutcome {
 
 /// Runs the graph and leaves run.json, rows/ and the reports' files in options.out. Rows and
 /// figures of an earlier run there are removed first. A variant that fails does not stop the
-/// others; its failure is in the document.
+/// others; its failure is in the document. A calibration that holds the text of a task, and may
+/// not, ends the run before any variant.
 ///
 /// Fails    the output folder cannot be used, or the disk is full: what was measured until then
 /// stays

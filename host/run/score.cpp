@@ -128,6 +128,34 @@ std::filesystem::path rows_path(const std::filesystem::path& out, const std::str
 }
 
 /// One variant at work: its tokenizer, its templates, its backend.
+std::map<std::size_t, std::vector<std::uint64_t>> overlapping_items(const MadeCalibration& made) {
+  std::map<std::size_t, std::vector<std::uint64_t>> items;
+  for (std::size_t task = 0; task < made.overlaps.size(); ++task) {
+    for (const ItemOverlap& item : made.overlaps[task].overlapping) {
+      items[task].push_back(item.index);
+    }
+  }
+  return items;
+}
+
+/// The Meter of a load that takes long; the session it belongs to lives on.
+class LoadMeter {
+ public:
+  void begin(ProgressStyle style, std::string what) { meter_.emplace(style, std::move(what)); }
+  void reach(double fraction, std::string_view what) {
+    const std::scoped_lock hold(mutex_);
+    if (meter_) meter_->reach(fraction, what);
+  }
+  void end() {
+    const std::scoped_lock hold(mutex_);
+    meter_.reset();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::optional<Meter> meter_;
+};
+
 struct Scoring::Variant {
   const ModelSpec* model;
   std::unique_ptr<Session> session;
@@ -262,15 +290,17 @@ struct Scoring::Unit {
   }
 };
 
-Scoring::Scoring(const Graph& graph, std::filesystem::path out, ProgressStyle progress,
-                 const std::atomic<bool>& cancelled)
+Scoring::Scoring(const Graph& graph, std::filesystem::path out, Sources& sources,
+                 const Calibrations& calibrations, QuantizeOptions options)
     : graph_(graph),
       out_(std::move(out)),
-      progress_(progress),
-      cancelled_(cancelled),
+      sources_(sources),
+      calibrations_(calibrations),
+      options_(std::move(options)),
+      progress_(options_.progress),
+      cancelled_(*options_.cancelled),
       request_order_seed_(seed_from("request order:" + std::to_string(graph.seed))),
-      request_ids_(seed_from("request ids:" + std::to_string(graph.seed))),
-      sources_(graph, out_, progress, cancelled) {}
+      request_ids_(seed_from("request ids:" + std::to_string(graph.seed))) {}
 
 void Scoring::note(const ModelSpec& model, const std::string& task, Failure failure) {
   failures_.push_back({model.name, task, std::nullopt, std::move(failure)});
@@ -287,7 +317,25 @@ std::vector<DeviceMemory> Scoring::memory_of(Variant& variant) const {
   return {};
 }
 
-Result<Scoring::Variant> Scoring::open(std::size_t index) {
+/// Loads a model. One that is simulated may look at a calibration and tell of its layers.
+Result<ModelInfo> Scoring::load(const ModelSpec& model, Session& session, std::uint64_t longest,
+                                const MadeCalibration* calibration, VariantOutcome& outcome) {
+  if (!model.is_simulated) return session.load(longest);
+  LayerTable layers;
+  Rounding rounding;
+  rounding.layers = [&layers](std::string_view layer, std::string_view name, double value) {
+    layers.add(layer, name, value);
+  };
+  if (calibration != nullptr) rounding.calibration = calibration->requests;
+  auto info = session.load(longest, rounding);
+  if (info) {
+    outcome.quantization =
+        QuantizedForm{true, "", {}, calibration_json(graph_, calibration), layers.take()};
+  }
+  return info;
+}
+
+Result<Scoring::Variant> Scoring::open(std::size_t index, VariantOutcome& outcome) {
   const ModelSpec& model = graph_.models[index];
   const Component& backend = *model.backend.component;
   const bool takes_tokens = !is_text_only(backend);
@@ -297,7 +345,23 @@ Result<Scoring::Variant> Scoring::open(std::size_t index) {
     longest = std::max(longest, task.perplexity.window);
     chats = chats || (takes_tokens && task.prompt.is_chat && runs_on(task, index));
   }
-  auto session = open_session(model, graph_.seed, cancelled_);
+  const auto calibration = calibrations_.of(index);
+  if (!calibration) return calibration.error();
+  if (*calibration != nullptr) outcome.overlapping = overlapping_items(**calibration);
+  ModelSpec loaded = model;
+  if (model.is_quantized) {
+    auto form = quantize(graph_, index, *calibration, options_);
+    if (!form) return std::move(form).error();
+    loaded = model_of(model, *form);
+    outcome.quantization = std::move(*form);
+  }
+  const auto meter = std::make_shared<LoadMeter>();
+  if (model.is_simulated && *calibration != nullptr) {
+    meter->begin(progress_, "simulating " + model.name);
+  }
+  auto session = open_session(
+      loaded, graph_.seed, cancelled_,
+      [meter](double fraction, std::string_view what) { meter->reach(fraction, what); });
   if (!session) return std::move(session).error();
   Variant variant{&model, std::move(*session), {}, nullptr, nullptr};
   const auto find_tokenizer = [&]() -> Result<void> {
@@ -322,7 +386,8 @@ Result<Scoring::Variant> Scoring::open(std::size_t index) {
     if (auto found = find_template(); !found) return std::move(found).error();
   }
   const Stopwatch loading;
-  auto info = variant.session->load(longest);
+  auto info = load(model, *variant.session, longest, *calibration, outcome);
+  meter->end();
   if (!info) return std::move(info).error();
   variant.load_seconds = loading.seconds();
   variant.info = *info;
@@ -344,7 +409,7 @@ Result<Scoring::Variant> Scoring::open(std::size_t index) {
 Result<VariantOutcome> Scoring::variant(std::size_t index) {
   const ModelSpec& model = graph_.models[index];
   VariantOutcome outcome;
-  auto opened = open(index);
+  auto opened = open(index, outcome);
   if (!opened) {
     note(model, "", std::move(opened).error());
     return outcome;

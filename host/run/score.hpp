@@ -13,7 +13,9 @@
 
 #include "host/core/result.hpp"
 #include "host/graph/graph.hpp"
+#include "host/run/calibrations.hpp"
 #include "host/run/progress.hpp"
+#include "host/run/quantize.hpp"
 #include "host/run/request_ids.hpp"
 #include "host/run/source.hpp"
 #include "host/store/spool.hpp"
@@ -56,11 +58,14 @@ struct FailureNote {
 struct VariantOutcome {
   Status status = Status::kFailed;
   std::optional<ModelInfo> info;
-  std::string tokenizer_fingerprint;  ///< "" where the backend takes texts
-  std::string chat_fingerprint;       ///< "" where no task of the variant chats
+  std::string tokenizer_fingerprint;          ///< "" where the backend takes texts
+  std::string chat_fingerprint;               ///< "" where no task of the variant chats
+  std::optional<QuantizedForm> quantization;  ///< nothing: its weights are as stored
   double load_seconds = 0;
   std::vector<DeviceMemory> memory;          ///< after load; empty: not known
   std::map<std::size_t, TaskOutcome> tasks;  ///< by index into Graph::tasks
+  /// Items of which the calibration knows more than it may, ascending, by index into Graph::tasks.
+  std::map<std::size_t, std::vector<std::uint64_t>> overlapping = {};
 };
 
 /// Where the rows of a task under a variant are.
@@ -73,8 +78,9 @@ constexpr std::uint64_t kMaxItemFailures = 20;
 /// Threads  one call at a time
 class Scoring {
  public:
-  Scoring(const Graph& graph, std::filesystem::path out, ProgressStyle progress,
-          const std::atomic<bool>& cancelled);
+  /// Keeps references to graph, sources and calibrations, which are prepared.
+  Scoring(const Graph& graph, std::filesystem::path out, Sources& sources,
+          const Calibrations& calibrations, QuantizeOptions options);
 
   /// Loads the variant, scores its tasks and leaves their rows. Notes what failed in failures().
   ///
@@ -95,7 +101,9 @@ class Scoring {
   struct Unit;
   struct Variant;
 
-  Result<Variant> open(std::size_t model);
+  Result<Variant> open(std::size_t model, VariantOutcome& outcome);
+  Result<ModelInfo> load(const ModelSpec& model, Session& session, std::uint64_t longest,
+                         const MadeCalibration* calibration, VariantOutcome& outcome);
   Result<Prepared*> prepared(std::size_t task, const Variant& variant);
   Result<TaskOutcome> task(std::size_t task, Variant& variant);
   Result<void> check_lengths(const TaskSpec& task, const Variant& variant) const;
@@ -104,11 +112,13 @@ class Scoring {
 
   const Graph& graph_;
   std::filesystem::path out_;
+  Sources& sources_;
+  const Calibrations& calibrations_;
+  QuantizeOptions options_;
   ProgressStyle progress_;
   const std::atomic<bool>& cancelled_;
   std::uint64_t request_order_seed_;
   RequestIds request_ids_;
-  Sources sources_;
   std::map<std::pair<std::size_t, std::string>, Prepared> prepared_;
   std::vector<FailureNote> failures_;
 };

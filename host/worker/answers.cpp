@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -277,12 +278,13 @@ struct Wire {
   }
 };
 
-Wire wire_of(std::span<const ScoreRequest> requests) {
+Wire wire_of(std::span<const ScoreRequest> requests,
+             std::uint32_t want = ASSAY_WANT_LOGPROBS | ASSAY_WANT_GREEDY) {
   Wire wire;
   for (const ScoreRequest& request : requests) {
-    wire.requests.push_back({request.id, ASSAY_REQ_SCORE, ASSAY_WANT_LOGPROBS | ASSAY_WANT_GREEDY,
-                             request.tokens.data(), request.tokens.size(), request.first,
-                             request.prefix_group, request.prefix_len, nullptr});
+    wire.requests.push_back({request.id, ASSAY_REQ_SCORE, want, request.tokens.data(),
+                             request.tokens.size(), request.first, request.prefix_group,
+                             request.prefix_len, nullptr});
   }
   return wire;
 }
@@ -406,6 +408,37 @@ Result<void> run(const Instance& backend, const TextWire& wire,
   });
 }
 
+/// A job with what a backend is lent to round weights, in the tables of the ABI.
+class LentRounding {
+ public:
+  LentRounding(assay_job job, const Rounding& rounding)
+      : job_(job), layers_(rounding.layers), wire_(wire_of(rounding.calibration, 0)) {
+    batch_ = wire_.batch();
+    if (!rounding.calibration.empty()) job_.calibration = &batch_;
+    if (layers_) job_.layers = &sink_;
+  }
+  LentRounding(const LentRounding&) = delete;
+  LentRounding& operator=(const LentRounding&) = delete;
+
+  const assay_job& job() const { return job_; }
+
+ private:
+  static void take(void* ctx, assay_str layer, const char* name, double value) noexcept {
+    auto& lent = *static_cast<LentRounding*>(ctx);
+    if (name == nullptr) return;
+    const std::scoped_lock hold(lent.lock_);
+    lent.layers_(mended_utf8({layer.ptr, layer.ptr == nullptr ? 0 : layer.len}), mended_utf8(name),
+                 value);
+  }
+
+  assay_job job_;
+  const LayerSink& layers_;
+  Wire wire_;
+  assay_batch batch_{};
+  std::mutex lock_;
+  const assay_layer_sink sink_{sizeof(assay_layer_sink), 0, this, take};
+};
+
 /// Everything a manifest can ask for of what the backend offers.
 std::uint32_t wanted_of(const Component& component) {
   return static_cast<std::uint32_t>(component.constants->caps) &
@@ -423,16 +456,34 @@ assay_job job_of(const Component& backend, std::string_view model_dir, std::uint
   return job;
 }
 
-Result<ModelInfo> load_here(const Instance& backend, const assay_job& job) {
+Result<ModelInfo> load_here(const Instance& backend, const assay_job& job,
+                            const Rounding& rounding) {
+  const LentRounding lent(job, rounding);
   assay_model_info info{};
   info.struct_size = sizeof(info);
   info.bos = info.eos = -1;
   auto loaded = backend.call("load", [&](assay_error* error) {
-    return backend.api<assay_backend_v1>().load(backend.self(), &job, &info, error);
+    return backend.api<assay_backend_v1>().load(backend.self(), &lent.job(), &info, error);
   });
   if (!loaded) return std::move(loaded).error();
   return ModelInfo{info.vocab,           info.max_context, info.weight_bytes,
                    info.bits_per_weight, info.bos,         info.eos};
+}
+
+Result<void> quantize_here(const Instance& backend, std::string_view model_dir,
+                           std::string_view out_dir, const Rounding& rounding) {
+  const auto& api = backend.api<assay_backend_v1>();
+  if (api.quantize == nullptr) {
+    return Failure{ASSAY_UNIMPLEMENTED,
+                   std::string(backend.component().id()) + " cannot quantize; use another backend"};
+  }
+  assay_job job = job_of(backend.component(), model_dir, 0);
+  job.want = ASSAY_CAP_QUANTIZE;
+  job.out_dir = borrowed(out_dir);
+  const LentRounding lent(job, rounding);
+  return backend.call("quantize", [&](assay_error* error) {
+    return api.quantize(backend.self(), &lent.job(), error);
+  });
 }
 
 Result<Tokenizer> tokenizer_of(const Instance& backend, const ModelInfo& info,

@@ -20,7 +20,12 @@ namespace assay::host {
 /// Owns     borrows model_dir
 assay_job job_of(const Component& backend, std::string_view model_dir, std::uint64_t max_tokens);
 
-Result<ModelInfo> load_here(const Instance& backend, const assay_job& job);
+Result<ModelInfo> load_here(const Instance& backend, const assay_job& job,
+                            const Rounding& rounding);
+
+/// As Session::quantize.
+Result<void> quantize_here(const Instance& backend, std::string_view model_dir,
+                           std::string_view out_dir, const Rounding& rounding);
 
 /// The backend's own tokenizer where it brings one, else the model directory's. After load; the
 /// instance must outlive it.

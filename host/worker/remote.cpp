@@ -258,29 +258,32 @@ class RemoteInstance final : public Remote {
     return walled(error, [&] {
       WireWriter question;
       put_job(question, *job);
-      return of(self).call(error, Word::kLoad, question.bytes(), {}, [&](WireReader& in) {
-        const auto info = in.get<assay_model_info>();
-        if (!in.is_whole()) return;
-        const std::uint32_t size = out->struct_size;
-        std::memcpy(static_cast<void*>(out), &info, std::min<std::size_t>(size, sizeof info));
-        out->struct_size = size;
-      });
+      return of(self).call(
+          error, Word::kLoad, question.bytes(), layers_to(job->layers), [&](WireReader& in) {
+            const auto info = in.get<assay_model_info>();
+            if (!in.is_whole()) return;
+            const std::uint32_t size = out->struct_size;
+            std::memcpy(static_cast<void*>(out), &info, std::min<std::size_t>(size, sizeof info));
+            out->struct_size = size;
+          });
     });
+  }
+
+  static Worker::OnEvent layers_to(const assay_layer_sink* layers) {
+    return [layers](Word word, std::string_view payload) {
+      if (word != Word::kLayer || layers == nullptr) return;
+      WireReader in(payload);
+      const std::string layer = mended_utf8(in.text()), name = mended_utf8(in.text());
+      const auto value = in.get<double>();
+      if (in.is_whole()) layers->value(layers->ctx, str_of(layer), name.c_str(), value);
+    };
   }
 
   static assay_status quantize(void* self, const assay_job* job, assay_error* error) noexcept {
     return walled(error, [&] {
       WireWriter question;
       put_job(question, *job);
-      const assay_layer_sink* layers = job->layers;
-      return of(self).call(
-          error, Word::kQuantize, question.bytes(), [layers](Word word, std::string_view payload) {
-            if (word != Word::kLayer || layers == nullptr) return;
-            WireReader in(payload);
-            const std::string layer = mended_utf8(in.text()), name = mended_utf8(in.text());
-            const auto value = in.get<double>();
-            if (in.is_whole()) layers->value(layers->ctx, str_of(layer), name.c_str(), value);
-          });
+      return of(self).call(error, Word::kQuantize, question.bytes(), layers_to(job->layers));
     });
   }
 

@@ -381,6 +381,7 @@ class Server {
     switch (question.word) {
       case Word::kLoad: {
         const auto job = get_job(in);
+        const LentLayers layers(*this, question.call, *job);
         assay_model_info info{};
         info.struct_size = sizeof info;
         info.bos = info.eos = -1;
@@ -448,23 +449,32 @@ class Server {
 
   // ---- backend ----
 
-  struct Layers {
-    Server* server;
-    std::uint64_t call;
+  /// The host's layer sink as a backend meets it here, where the host wants one.
+  class LentLayers {
+   public:
+    LentLayers(Server& server, std::uint64_t call, Job& job) : server_(server), call_(call) {
+      if (job.wants_layers) job.job.layers = &sink_;
+    }
+    LentLayers(const LentLayers&) = delete;
+    LentLayers& operator=(const LentLayers&) = delete;
+
+   private:
+    static void value(void* ctx, assay_str layer, const char* name, double value) noexcept {
+      const auto& to = *static_cast<const LentLayers*>(ctx);
+      if (name == nullptr) return;
+      WireWriter out;
+      out.text(layer).text(std::string_view(name)).put(value);
+      to.server_.send(Word::kLayer, to.call_, out.bytes());
+    }
+
+    Server& server_;
+    std::uint64_t call_;
+    const assay_layer_sink sink_{sizeof(assay_layer_sink), 0, this, value};
   };
 
   assay_status quantize(const Question& question, WireReader& in, assay_error& error) {
     const auto job = get_job(in);
-    Layers layers{this, question.call};
-    const assay_layer_sink sink{
-        sizeof(assay_layer_sink), 0, &layers,
-        [](void* ctx, assay_str layer, const char* name, double value) noexcept {
-          const auto& to = *static_cast<const Layers*>(ctx);
-          WireWriter out;
-          out.text(layer).text(std::string_view(name)).put(value);
-          to.server->send(Word::kLayer, to.call, out.bytes());
-        }};
-    if (job->wants_layers) job->job.layers = &sink;
+    const LentLayers layers(*this, question.call, *job);
     return instance_->api<assay_backend_v1>().quantize(instance_->self(), &job->job, &error);
   }
 

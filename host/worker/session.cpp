@@ -20,10 +20,15 @@ class BackendSession final : public Session {
   BackendSession(Instance instance, std::string model_dir, assay_device device)
       : instance_(std::move(instance)), model_dir_(std::move(model_dir)), device_(device) {}
 
-  Result<ModelInfo> load(std::uint64_t max_tokens) override {
-    auto info = load_here(instance_, job_of(instance_.component(), model_dir_, max_tokens));
+  Result<ModelInfo> load(std::uint64_t max_tokens, const Rounding& rounding) override {
+    const assay_job job = job_of(instance_.component(), model_dir_, max_tokens);
+    auto info = load_here(instance_, job, rounding);
     if (info) info_ = *info;
     return info;
+  }
+
+  Result<void> quantize(const std::filesystem::path& out_dir, const Rounding& rounding) override {
+    return quantize_here(instance_, model_dir_, out_dir.string(), rounding);
   }
 
   Result<const Tokenizer*> tokenizer() override {
@@ -87,7 +92,8 @@ class BackendSession final : public Session {
 Result<void> check_budget(const ModelSpec& model, const Lease& lease) {
   if (model.memory_budget_bytes == 0) return {};
   const std::string dir = model.path.string();
-  const assay_job job = job_of(*model.backend.component, dir, 0);
+  assay_job job = job_of(*model.backend.component, dir, 0);
+  if (model.is_quantized) job.want = ASSAY_CAP_QUANTIZE;
   const auto need = Instance::estimate(*model.backend.component, model.backend.options, lease, job);
   if (!need) return need.error().code == ASSAY_UNIMPLEMENTED ? Result<void>{} : need.error();
   if (need->host_bytes <= model.memory_budget_bytes) return {};
@@ -100,7 +106,8 @@ Result<void> check_budget(const ModelSpec& model, const Lease& lease) {
 }  // namespace
 
 Result<std::unique_ptr<Session>> open_session(const ModelSpec& model, std::uint64_t seed,
-                                              const std::atomic<bool>& cancelled) {
+                                              const std::atomic<bool>& cancelled,
+                                              ProgressSink on_progress) {
   const Component& component = *model.backend.component;
   const auto* api = static_cast<const assay_backend_v1*>(component.constants->api);
   if ((api->run == nullptr && !is_text_only(component)) || job_of(component, "", 0).want == 0) {
@@ -116,6 +123,7 @@ Result<std::unique_ptr<Session>> open_session(const ModelSpec& model, std::uint6
   // Not the run's own: the order of requests follows from that.
   lease.seed = seed_from("backend:" + std::to_string(seed));
   lease.cancelled = &cancelled;
+  lease.on_progress = std::move(on_progress);
   lease.in_worker = model.isolation == Isolated::kWorker;
   lease.timeout_seconds = model.timeout_seconds;
   if (auto fits = check_budget(model, lease); !fits) return std::move(fits).error();

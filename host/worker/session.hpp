@@ -5,11 +5,13 @@
 
 #include <atomic>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "host/core/result.hpp"
@@ -98,6 +100,19 @@ struct Generation {
 /// As ScoreSink.
 using GenerationSink = std::function<void(std::uint64_t id, Result<Generation> generation)>;
 
+/// One value of a layer whose weights a backend changed: "output_error". Threads [any-thread], not
+/// two at a time.
+using LayerSink = std::function<void(std::string_view layer, std::string_view name, double value)>;
+
+/// What a backend that changes weights is lent for it.
+struct Rounding {
+  std::span<const ScoreRequest> calibration = {};  ///< sequences to look at; empty: none
+  LayerSink layers = {};                           ///< empty: not wanted
+};
+
+/// How far a load or a quantization is, 0 to 1. Threads [any-thread]
+using ProgressSink = std::function<void(double fraction, std::string_view what)>;
+
 /// A backend of tokens is asked by score and generate, one of texts alone by score_texts and
 /// generate_texts.
 ///
@@ -106,7 +121,12 @@ class Session {
  public:
   virtual ~Session() = default;
 
-  virtual Result<ModelInfo> load(std::uint64_t max_tokens) = 0;  ///< 0: not known
+  /// max_tokens 0: not known. `rounding` is for a model that is simulated.
+  virtual Result<ModelInfo> load(std::uint64_t max_tokens, const Rounding& rounding = {}) = 0;
+
+  /// Writes a model directory into `out_dir`, which is there and may hold what an attempt at the
+  /// same left. Instead of load: nothing can be asked afterwards.
+  virtual Result<void> quantize(const std::filesystem::path& out_dir, const Rounding& rounding) = 0;
 
   /// The backend's own where it brings one, which is there after load, else the model directory's.
   /// A backend of texts alone has no tokenizer.
@@ -139,8 +159,10 @@ class Session {
                                       const Decoding& decoding, const GenerationSink& sink) = 0;
 };
 
-/// Creates the backend of a variant, in a worker unless the model says otherwise.
+/// Creates the backend of a variant, in a worker unless the model says otherwise. One that is
+/// quantized is created for quantize(), any other for load(). `on_progress` outlives the session.
 Result<std::unique_ptr<Session>> open_session(const ModelSpec& model, std::uint64_t seed,
-                                              const std::atomic<bool>& cancelled);
+                                              const std::atomic<bool>& cancelled,
+                                              ProgressSink on_progress = {});
 
 }  // namespace assay::host

@@ -10,70 +10,49 @@
 #include <optional>
 #include <string>
 
+#include "checkpoint/quantized.hpp"
 #include "checkpoint/weights.hpp"
 #include "decoder/architecture.hpp"
 #include "decoder/head.hpp"
 #include "decoder/load.hpp"
-#include "quantize/nf4.hpp"
-#include "quantize/simulation.hpp"
+#include "quantize/options.hpp"
+#include "quantize/pipeline.hpp"
+#include "quantize/write.hpp"
 #include "schedule/answer.hpp"
 #include "schedule/generate.hpp"
 
 namespace {
 
 constexpr const char* kDtypes[] = {"float32", "bfloat16", "float16", "auto", nullptr};
-constexpr const char* kMethods[] = {"rtn", "nf4", nullptr};
-constexpr const char* kSimulateKeys[] = {"simulate.bits", "simulate.group_size",
-                                         "simulate.symmetric", "simulate.skip"};
+constexpr const char* kModes[] = {"materialize", "packed", nullptr};
+constexpr const char* kZeroWraps[] = {"mask", "carry", "none", nullptr};
+constexpr const char* kMethods[] = {"rtn",  "gptq", "awq", "nf4",  "fp4",
+                                    "int8", "w8a8", "fp8", nullptr};
+constexpr const char* kScopes[] = {"tensor", "channel", "block", nullptr};
 
 [[noreturn]] void refuse(const char* key, const std::string& text) {
   throw assay::Error(ASSAY_INVALID_ARGUMENT, key, text);
 }
 
-/// NF4 has one width, one block size and no sign choice; a table that asks for others means
-/// something else.
-void check_nf4(const assay::Context& context) {
-  if (context.has("simulate.bits") && context.integer("simulate.bits") != 4) {
-    refuse("simulate.bits", "nf4 has 4 bits, got " +
-                                std::to_string(context.integer("simulate.bits")) +
-                                "; leave bits out or use method = \"rtn\"");
+/// What is made of the weights: rounded on load ("simulate"), written ("quantize"), or nothing.
+std::optional<assay_torch::Recipe> read_recipe(const assay::Context& context) {
+  auto simulated = assay_torch::read_recipe(context, "simulate");
+  auto written = assay_torch::read_recipe(context, "quantize");
+  if (simulated && written) {
+    refuse("simulate.method",
+           "stands beside quantize; a model is either rounded on load or written, so use one");
   }
-  if (context.has("simulate.group_size") &&
-      context.integer("simulate.group_size") != std::int64_t{assay_torch::kNf4Block}) {
-    refuse("simulate.group_size", "nf4 has blocks of 64, got " +
-                                      std::to_string(context.integer("simulate.group_size")) +
-                                      "; leave group_size out or use method = \"rtn\"");
-  }
-  if (context.has("simulate.symmetric")) {
-    refuse("simulate.symmetric",
-           "nf4 has a fixed table and no zero to choose; leave symmetric out");
-  }
+  return simulated ? simulated : written;
 }
 
-std::optional<assay_torch::Simulation> read_simulation(const assay::Context& context) {
-  if (!context.has("simulate.method")) {
-    for (const char* key : kSimulateKeys) {
-      if (context.has(key))
-        refuse("simulate.method",
-               "is missing beside " + std::string(key) + "; expected rtn or nf4");
-    }
-    return std::nullopt;
+std::optional<assay_torch::Calibration> calibration_of(const assay_job& job) {
+  if (!ASSAY_HAS(assay_job, &job, calibration) || job.calibration == nullptr) return std::nullopt;
+  assay_torch::Calibration out;
+  for (const assay::Request& request : assay::Batch(*job.calibration)) {
+    const auto tokens = assay::tokens_of(request);
+    out.emplace_back(tokens.begin(), tokens.end());
   }
-  assay_torch::Simulation simulation;
-  simulation.skip = context.has("simulate.skip") ? context.texts("simulate.skip")
-                                                 : std::vector<std::string>{"lm_head"};
-  if (context.text("simulate.method") == "nf4") {
-    check_nf4(context);
-    simulation.method = assay_torch::Method::kNf4;
-    return simulation;
-  }
-  if (context.has("simulate.bits"))
-    simulation.rtn.bits = static_cast<int>(context.integer("simulate.bits"));
-  if (context.has("simulate.group_size"))
-    simulation.rtn.group_size = context.integer("simulate.group_size");
-  if (context.has("simulate.symmetric"))
-    simulation.rtn.symmetric = context.flag("simulate.symmetric");
-  return simulation;
+  return out;
 }
 
 /// "auto" is what config.json says the weights are.
@@ -85,6 +64,20 @@ at::ScalarType dtype_of(const std::string& option, const std::string& stored) {
   refuse("dtype", name.empty() ? "config.json does not say which; use a dtype instead of \"auto\""
                                : "config.json says \"" + name +
                                      "\"; use \"float32\", \"bfloat16\" or \"float16\"");
+}
+
+assay_torch::ZeroWrap zero_wrap_of(const assay::Context& context) {
+  const auto name = context.text("gptq.zero_wrap");
+  if (name == "carry") return assay_torch::ZeroWrap::kCarry;
+  return name == "none" ? assay_torch::ZeroWrap::kNone : assay_torch::ZeroWrap::kMask;
+}
+
+assay_torch::LinearSettings linear_settings(const assay::Context& context,
+                                            const at::TensorOptions& options) {
+  assay_torch::LinearSettings settings(options);
+  settings.is_packed = context.text("mode") == "packed";
+  settings.quantizes_activations = context.flag("quantize_activations");
+  return settings;
 }
 
 at::Device device_of(const assay_device& device) {
@@ -107,10 +100,10 @@ at::Device device_of(const assay_device& device) {
 }
 
 struct Torch : assay::Backend {
-  static constexpr assay::Info info{"assay/torch", "1.0.0",
-                                    "Decoder checkpoints in the Hugging Face form, on libtorch",
-                                    ASSAY_CAP_SCORE | ASSAY_CAP_LOGITS | ASSAY_CAP_GENERATE |
-                                        ASSAY_CAP_STREAMS | ASSAY_CAP_DETERMINISTIC};
+  static constexpr assay::Info info{
+      "assay/torch", "1.0.0", "Decoder checkpoints in the Hugging Face form, on libtorch",
+      ASSAY_CAP_SCORE | ASSAY_CAP_LOGITS | ASSAY_CAP_GENERATE | ASSAY_CAP_STREAMS |
+          ASSAY_CAP_QUANTIZE | ASSAY_CAP_DETERMINISTIC};
   static constexpr assay::Option options[] = {
       assay::choice("dtype", "\"float32\"", kDtypes,
                     "What weights are rounded to and computed with; auto: what config.json says. "
@@ -124,25 +117,94 @@ struct Torch : assay::Backend {
                   "The most memory for keys and values of generated sequences; where it is short "
                   "fewer generate together, and a request that alone exceeds it fails.")
           .in(1, 0x1p50),
-      assay::choice("simulate.method", nullptr, kMethods,
-                    "Round the blocks' linear layers on load: rtn (round to nearest) or nf4. "
-                    "Without a simulate table: no rounding.")
-          .required(),
-      assay::integer("simulate.bits", nullptr, "rtn: bits per weight, 4 unless given.")
-          .in(2, 8)
-          .optional(),
-      assay::integer(
-          "simulate.group_size", nullptr,
-          "rtn: weights of a row that share a scale, 128 unless given; 0 or -1: the whole row.")
-          .in(-1, 1 << 24)
-          .optional(),
-      assay::flag("simulate.symmetric", nullptr,
-                  "rtn: a range symmetric around zero, false unless given.")
-          .optional(),
-      assay::texts("simulate.skip", nullptr,
-                   "Modules left alone: parts of names, or whole names with * and ?; [\"lm_head\"] "
-                   "unless given.")
-          .optional()};
+      assay::choice("mode", "\"materialize\"", kModes,
+                    "What becomes of quantized weights: values of the dtype, once, or codes that "
+                    "are computed with as they are."),
+      assay::flag("quantize_activations", "true",
+                  "Whether layers that are made for quantized activations (W8A8, FP8, LLM.int8) "
+                  "quantize them."),
+      assay::choice("gptq.zero_wrap", "\"mask\"", kZeroWraps,
+                    "GPTQ v1 files hold zero points less one. The largest field then means: mask: "
+                    "0; carry: 0, and one more in the next field; none: 2^bits."),
+#define ASSAY_RECIPE_OPTIONS(table, what)                                                          \
+  assay::choice(table ".method", nullptr, kMethods,                                                \
+                what                                                                               \
+                ": rtn (round to nearest), gptq, awq, nf4, fp4, int8 (LLM.int8), w8a8 or fp8. "    \
+                "Without the table: nothing is.")                                                  \
+      .required(),                                                                                 \
+      assay::integer(                                                                              \
+          table ".bits", nullptr,                                                                  \
+          "rtn, gptq, awq: bits per weight, 4 unless given; rtn up to 16, others to 8.")           \
+          .in(2, 16)                                                                               \
+          .optional(),                                                                             \
+      assay::integer(                                                                              \
+          table ".group_size", nullptr,                                                            \
+          "rtn, gptq, awq: weights of a row that share a scale, 128 unless given; 0 or "           \
+          "-1: the whole row.")                                                                    \
+          .in(-1, 1 << 24)                                                                         \
+          .optional(),                                                                             \
+      assay::flag(table ".symmetric", nullptr,                                                     \
+                  "rtn, gptq, awq: a range symmetric around zero, false unless given.")            \
+          .optional(),                                                                             \
+      assay::flag(table ".act_order", nullptr,                                                     \
+                  "gptq: columns of the largest activations first, false unless given.")           \
+          .optional(),                                                                             \
+      assay::flag(table ".group_aware", nullptr,                                                   \
+                  "gptq: the same within groups and of whole groups, which needs no g_idx; false " \
+                  "unless given.")                                                                 \
+          .optional(),                                                                             \
+      assay::flag(table ".static_groups", nullptr,                                                 \
+                  "gptq: scales from the weights as they were, false unless given.")               \
+          .optional(),                                                                             \
+      assay::flag(                                                                                 \
+          table ".true_sequential", nullptr,                                                       \
+          "gptq: later layers of a block see the earlier ones quantized, true unless given.")      \
+          .optional(),                                                                             \
+      assay::number(table ".damping", nullptr,                                                     \
+                    "gptq: share of the mean of the Hessian's diagonal added to it, 0.01 unless "  \
+                    "given.")                                                                      \
+          .in(0, 1000)                                                                             \
+          .optional(),                                                                             \
+      assay::flag(table ".clip", nullptr,                                                          \
+                  "awq: search for smaller ranges too, true unless given.")                        \
+          .optional(),                                                                             \
+      assay::flag(table ".duo_scaling", nullptr,                                                   \
+                  "awq: weights take part in the scales, true unless given.")                      \
+          .optional(),                                                                             \
+      assay::flag(table ".double_quantization", nullptr,                                           \
+                  "nf4, fp4: block scales are quantized too, false unless given.")                 \
+          .optional(),                                                                             \
+      assay::number(table ".threshold", nullptr,                                                   \
+                    "int8: entries of activations this large stay in 16 bits, 6 unless given.")    \
+          .in(0.001, 65504)                                                                        \
+          .optional(),                                                                             \
+      assay::number(table ".smoothing", nullptr,                                                   \
+                    "w8a8: SmoothQuant's alpha; without it nothing is smoothed.")                  \
+          .in(0, 1)                                                                                \
+          .optional(),                                                                             \
+      assay::choice(table ".scope", nullptr, kScopes,                                              \
+                    "fp8: what shares a scale: the tensor, a channel (unless given), or a block "  \
+                    "of 128 by 128.")                                                              \
+          .optional(),                                                                             \
+      assay::texts(table ".skip", nullptr,                                                         \
+                   "Modules left alone: parts of names, or whole names with * and ?; "             \
+                   "[\"lm_head\"] unless this or only is given.")                                  \
+          .optional(),                                                                             \
+      assay::texts(table ".only", nullptr, "Modules quantized, and no others; all unless given.")  \
+          .optional(),                                                                             \
+      assay::texts(table ".overrides[].modules", nullptr,                                          \
+                   "Modules with settings of their own; the first entry that names one counts.")   \
+          .required(),                                                                             \
+      assay::integer(table ".overrides[].bits", nullptr, "rtn, gptq, awq: their bits per weight.") \
+          .in(2, 16)                                                                               \
+          .optional(),                                                                             \
+      assay::integer(table ".overrides[].group_size", nullptr, "rtn, gptq, awq: their groups.")    \
+          .in(-1, 1 << 24)                                                                         \
+          .optional(),                                                                             \
+      assay::flag(table ".overrides[].keep", nullptr, "They stay as they are.").optional()
+      ASSAY_RECIPE_OPTIONS("simulate", "How the blocks' linear layers are rounded on load"),
+      ASSAY_RECIPE_OPTIONS("quantize", "How the blocks' linear layers are quantized and written")};
+#undef ASSAY_RECIPE_OPTIONS
 
   explicit Torch(assay::Context context)
       : context_(std::move(context)),
@@ -152,8 +214,10 @@ struct Torch : assay::Backend {
                   .cancelled = [this] { return context_.cancelled(); },
                   .cache_use = &cache_use_},
         dtype_(context_.text("dtype")),
-        simulation_(read_simulation(context_)),
-        device_(device_of(context_.resources().device)) {}
+        recipe_(read_recipe(context_)),
+        device_(device_of(context_.resources().device)),
+        zero_wrap_(zero_wrap_of(context_)),
+        settings_(linear_settings(context_, at::TensorOptions(device_))) {}
 
   void load(const assay_job& job, assay_model_info& model) {
     const c10::InferenceMode guard;
@@ -161,9 +225,16 @@ struct Torch : assay::Backend {
     const std::string dir(assay::view_of(job.model_dir));
     const assay_torch::DecoderSpec spec = assay_torch::read_spec(dir);
     const auto dtype = dtype_of(dtype_, spec.dtype);
-    assay_torch::LoadedModel loaded =
-        assay_torch::load_model(spec, assay_torch::Weights(dir, context_.resources().threads),
-                                simulation_, at::TensorOptions(device_).dtype(dtype));
+    assay_torch::LinearSettings settings = settings_;
+    settings.options = settings.options.dtype(dtype);
+    const auto quantized = assay_torch::QuantizedCheckpoint::open(dir, zero_wrap_);
+    const bool is_simulated = recipe_ && recipe_->table == "simulate";
+    const auto calibration = is_simulated ? calibration_of(job) : std::nullopt;
+    assay_torch::LoadedModel loaded = assay_torch::load_model(
+        spec, assay_torch::Weights(dir, context_.resources().threads),
+        is_simulated ? recipe_ : std::nullopt, settings, quantized ? &*quantized : nullptr,
+        calibration ? &*calibration : nullptr, schedule_.pass_tokens, listener(job));
+    if (quantized) context_.log(ASSAY_INFO, "weights are " + quantized->describe());
     model.vocab = static_cast<std::uint32_t>(spec.vocab);
     model.max_context = static_cast<std::uint64_t>(spec.max_context);
     model.weight_bytes = (loaded.stored_bits + 7) / 8;
@@ -177,6 +248,27 @@ struct Torch : assay::Backend {
     decoder_ = std::move(loaded.decoder);
   }
 
+  void quantize(const assay_job& job) {
+    const c10::InferenceMode guard;
+    use_granted_threads();
+    if (!recipe_ || recipe_->table != "quantize")
+      refuse("quantize.method", "is missing, so there is nothing to write; give a quantize table");
+    const std::string dir(assay::view_of(job.model_dir));
+    const assay_torch::DecoderSpec spec = assay_torch::read_spec(dir);
+    const auto calibration = calibration_of(job);
+    const assay_torch::WriteJob written{
+        .model_dir = dir,
+        .out_dir = std::string(assay::view_of(job.out_dir)),
+        .recipe = *recipe_,
+        .settings = at::TensorOptions(device_).dtype(dtype_of(dtype_, spec.dtype)),
+        .calibration = calibration ? &*calibration : nullptr,
+        .pass_tokens = schedule_.pass_tokens,
+        .threads = context_.resources().threads,
+        .seed = context_.resources().seed,
+        .quantizer = std::string(info.id) + ":" + info.version};
+    assay_torch::write_quantized(spec, written, listener(job));
+  }
+
   void run(const assay::Batch& batch, assay::Sink& sink) {
     const c10::InferenceMode guard;
     use_granted_threads();
@@ -185,7 +277,7 @@ struct Torch : assay::Backend {
 
   static void check(const assay::Context& context, assay::Diagnostics& found) {
     try {
-      read_simulation(context);
+      read_recipe(context);
     } catch (const assay::Error& failure) {
       found.error(failure);
     }
@@ -216,9 +308,15 @@ struct Torch : assay::Backend {
     const assay_torch::DecoderSpec spec = assay_torch::read_spec(dir);
     const auto chunk =
         static_cast<std::uint64_t>(assay_torch::rows_per_chunk(spec.vocab) * spec.vocab);
-    const std::uint64_t size = c10::elementSize(dtype_of(context.text("dtype"), spec.dtype));
+    const auto dtype = dtype_of(context.text("dtype"), spec.dtype);
+    const std::uint64_t size = c10::elementSize(dtype);
+    const auto quantized = assay_torch::QuantizedCheckpoint::open(dir, zero_wrap_of(context));
     const auto embedding = static_cast<std::uint64_t>(spec.vocab * spec.embedding_width);
-    need.host_bytes = size * (assay_torch::Weights(dir).values() + chunk) + 4 * chunk;
+    need.host_bytes =
+        assay_torch::estimated_bytes(spec, assay_torch::Weights(dir),
+                                     linear_settings(context, at::TensorOptions().dtype(dtype)),
+                                     quantized ? &*quantized : nullptr) +
+        size * chunk + 4 * chunk;
     if (size < 4) need.host_bytes += 4 * (embedding + chunk);
     if ((job.want & ASSAY_CAP_GENERATE) != 0)
       need.host_bytes += cache_need(context, job, spec, size);
@@ -236,6 +334,20 @@ struct Torch : assay::Backend {
     return std::min(context.size("cache_bytes"), sequences * tokens * token_bytes);
   }
 
+  assay_torch::Listener listener(const assay_job& job) const {
+    assay_torch::Listener out;
+    out.progress = [this](double fraction, const std::string& what) {
+      context_.progress(fraction, what);
+    };
+    out.checkpoint = [this] { context_.checkpoint(); };
+    if (ASSAY_HAS(assay_job, &job, layers) && job.layers != nullptr) {
+      out.value = [sink = job.layers](const std::string& layer, const char* name, double value) {
+        sink->value(sink->ctx, assay::str_of(layer), name, value);
+      };
+    }
+    return out;
+  }
+
   // The count is the process's, so another instance may have changed it.
   void use_granted_threads() const {
     at::set_num_threads(static_cast<int>(std::max(context_.resources().threads, std::uint32_t{1})));
@@ -244,8 +356,10 @@ struct Torch : assay::Backend {
   assay::Context context_;
   assay_torch::ScheduleSettings schedule_;
   std::string dtype_;
-  std::optional<assay_torch::Simulation> simulation_;
+  std::optional<assay_torch::Recipe> recipe_;
   at::Device device_;
+  assay_torch::ZeroWrap zero_wrap_;
+  assay_torch::LinearSettings settings_;  // but for the dtype, which config.json may say
   std::optional<assay_torch::Decoder> decoder_;
   std::atomic<std::uint64_t> weight_bytes_ = 0;  // 0 before load
   std::atomic<std::int64_t> cache_token_bytes_ = 0;

@@ -430,6 +430,16 @@ void write_quality(Page& page) {
   write_tokenization(page, scores);
 }
 
+/// What a verdict says, a line for each part.
+std::vector<std::string> parts_of(const std::string& evidence) {
+  std::vector<std::string> parts;
+  for (std::size_t from = 0, end = 0; end != std::string::npos; from = end + 2) {
+    end = evidence.find("; ", from);
+    parts.push_back(evidence.substr(from, end - from));
+  }
+  return parts;
+}
+
 void write_gate(Page& page) {
   Table table{{{"gate", Align::kLeft},
                {"variant", Align::kLeft},
@@ -440,10 +450,17 @@ void write_gate(Page& page) {
     const std::string word = text_of(verdict, "verdict");
     std::string figure = text_of(verdict, "task") + " " + text_of(verdict, "metric");
     if (!raw_text(verdict, "group").empty()) figure += " " + text_of(verdict, "group");
-    table.rows.push_back({{word, tone_of_verdict(word)},
+    if (!raw_text(verdict, "subset").empty()) {
+      figure += " (" + text_of(verdict, "subset") + ")";
+    }
+    std::vector<Cell> row{{word, tone_of_verdict(word)},
                           {name_of(verdict, "variant"), Tone::kStrong},
-                          {fit(figure, kMaxFigure)},
-                          {text_of(verdict, "text")}});
+                          {fit(figure, kMaxFigure)}};
+    for (std::string& part : parts_of(text_of(verdict, "text"))) {
+      row.push_back({std::move(part)});
+      table.rows.push_back(std::move(row));
+      row = std::vector<Cell>(3);
+    }
   }
   if (table.rows.empty()) return;
   page.heading("Gate");

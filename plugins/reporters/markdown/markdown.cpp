@@ -169,11 +169,13 @@ void write_gate(std::string& page, const json& run) {
                      "observed:", "allowed:", "evidence"});
   for (const json& verdict : verdicts) {
     const std::string group = text_of(verdict, "group");
+    const std::string subset = text_of(verdict, "subset");
     add_row(page, {"**" + text_of(verdict, "verdict") + "**", text_of(verdict, "variant"),
                    text_of(verdict, "task"), text_of(verdict, "metric"),
-                   group.empty() ? "whole task" : group, text_of(verdict, "threshold"),
-                   figure(number_of(verdict, "observed")), figure(number_of(verdict, "allowed")),
-                   text_of(verdict, "text")});
+                   (group.empty() ? "whole task" : group) +
+                       (subset.empty() ? "" : ", " + subset + " subset"),
+                   text_of(verdict, "threshold"), figure(number_of(verdict, "observed")),
+                   figure(number_of(verdict, "allowed")), text_of(verdict, "text")});
   }
 }
 

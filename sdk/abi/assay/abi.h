@@ -472,7 +472,7 @@ typedef struct assay_result_sink {
   void (*done)(void* ctx, uint64_t id, const assay_error* failure, const assay_usage*) ASSAY_NX;
 } assay_result_sink;
 
-/* Where quantize reports what each layer lost. */
+/* Where quantize, or a load that rounds weights, reports what each layer lost. */
 typedef struct assay_layer_sink {
   uint32_t struct_size;
   uint32_t reserved;
@@ -489,8 +489,8 @@ typedef struct assay_job {
   uint64_t batch, context; /* the most sequences at once, the most tokens of each; 0: not known */
   assay_str out_dir; /* QUANTIZE: made by the host, renamed into place after OK. May hold what a
                         killed attempt at the same job left: go on or start over */
-  const assay_batch* calibration; /* QUANTIZE: SCORE requests; NULL: none */
-  const assay_layer_sink* layers; /* QUANTIZE; NULL: not wanted */
+  const assay_batch* calibration; /* QUANTIZE, or a load that simulates: SCORE requests, or NULL */
+  const assay_layer_sink* layers; /* QUANTIZE, or such a load; NULL: not wanted */
 } assay_job;
 
 /* create, load, then run any number of times; or create, then quantize. Out of order:

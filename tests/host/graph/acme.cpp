@@ -82,6 +82,29 @@ struct Checks : Scores {
   }
 };
 
+/// Writes quantized models and simulates what it would write.
+struct Presses : Scores {
+  static constexpr assay::Info info{"acme/presses", "1.0.0", "Presses weights",
+                                    ASSAY_CAP_SCORE | ASSAY_CAP_QUANTIZE};
+  static constexpr const char* kMethods[] = {"rtn", "gptq", nullptr};
+  static constexpr assay::Option options[] = {
+      assay::choice("quantize.method", nullptr, kMethods, "How weights are rounded."),
+      assay::integer("quantize.bits", "4", "Bits of a weight.").in(2, 8),
+      assay::text("quantize.overrides[].modules", nullptr, "Which layers."),
+      assay::integer("quantize.overrides[].bits", "8", "Their bits.").in(2, 8),
+      assay::choice("simulate.method", nullptr, kMethods, "How weights are rounded.")};
+  using Scores::Scores;
+  void quantize(const assay_job&) {}
+};
+
+/// Quantizes in the one way it knows.
+struct Squeezes : Scores {
+  static constexpr assay::Info info{"acme/squeezes", "1.0.0", "Squeezes weights",
+                                    ASSAY_CAP_SCORE | ASSAY_CAP_QUANTIZE};
+  using Scores::Scores;
+  void quantize(const assay_job&) {}
+};
+
 struct Writer : assay::Backend {
   static constexpr assay::Info info{"acme/writer", "1.0.0", "Generates, does not score",
                                     ASSAY_CAP_GENERATE};
@@ -261,7 +284,8 @@ const assay_plugin& acme() {
 }
 
 const assay_plugin& acme_too() {
-  static constexpr assay_plugin plugin = plugin_of<AccuracyToo, Overlap, Checks>("acme/too");
+  static constexpr assay_plugin plugin =
+      plugin_of<AccuracyToo, Overlap, Checks, Presses, Squeezes>("acme/too");
   return plugin;
 }
 

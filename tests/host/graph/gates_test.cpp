@@ -68,6 +68,23 @@ help: write a number, or bound its change with max_increase
 )");
 }
 
+TEST_F(Gates, OnTheCleanSubsetAreShownAsSuch) {
+  const std::string text = std::string(kRight) +
+                           "[[gate]]\ntask = \"faq\"\nmetric = \"acc\"\nmin = 0.5\n"
+                           "subset = \"clean\"\n";
+  const BuiltGraph built = build(text);
+  ASSERT_TRUE(built.errors.empty());
+  EXPECT_TRUE(built.graph.gates[0].is_on_clean_subset);
+  EXPECT_EQ(built.graph.effective.at("gate")[0].at("subset"), "clean");
+  EXPECT_NE(graph_text(built.graph).find("min 0.5 on the clean subset"), std::string::npos);
+  EXPECT_EQ(gate("task = \"faq\"\nmetric = \"acc\"\nmin = 0.5\nsubset = \"cleen\""),
+            R"(run.toml:30:10: subset must be "clean", got "cleen"
+  30 | subset = "cleen"
+     |          ^^^^^^^
+help: leave it out to gate every item
+)");
+}
+
 TEST_F(Gates, OnGroupsNeedThem) {
   EXPECT_EQ(gate("task = \"faq\"\nmetric = \"acc\"\nmin = 0.5\ngroup = \"category=fraud\""), "");
   EXPECT_EQ(gate("task = \"faq\"\nmetric = \"acc\"\nmin = 0.5\ngroup = \"categry=fraud\""),

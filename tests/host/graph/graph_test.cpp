@@ -385,6 +385,7 @@ use = "acme/page"
    "task": "wiki",
    "metric": "ppl",
    "group": null,
+   "subset": null,
    "candidates": [
     "rtn"
    ],

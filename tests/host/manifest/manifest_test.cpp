@@ -256,7 +256,7 @@ help: did you mean "model"?
 run.toml:3:1: unknown key "quux" in the manifest
   3 | quux = 1
     | ^^^^
-help: a manifest has assay, name, seed, include and the tables model, dataset, task, compare, gate, report
+help: a manifest has assay, name, seed, include and the tables model, dataset, calibration, task, compare, gate, report
 )");
 }
 
@@ -379,14 +379,11 @@ help: one of max_increase, max_drop, min_retained, min, max
 
 TEST_F(ReadManifest, RefusesKeysOfLaterWorkByName) {
   EXPECT_EQ(errors_of(R"(assay = 1
-[calibration.mixed]
-samples = 128
 [gate_policy]
 mode = "proof"
 [model.a]
 backend = "assay/torch"
 path = "m"
-quantize = { method = "gptq" }
 isolation = "sandbox"
 timeout = "soon"
 [model.b]
@@ -394,24 +391,16 @@ backend = "assay/torch"
 path = "m"
 isolation = "none"
 )"),
-            R"(run.toml:2:2: calibration is not supported by this version
-  2 | [calibration.mixed]
-    |  ^^^^^^^^^^^
-help: it serves quantize; load a directory that is already quantized
-run.toml:4:2: gate_policy is not supported by this version
-  4 | [gate_policy]
+            R"(run.toml:2:2: gate_policy is not supported by this version
+  2 | [gate_policy]
     |  ^^^^^^^^^^^
 help: leave it out: a gate compares the figure with its threshold
-run.toml:9:1: quantize is not supported by this version
-  9 | quantize = { method = "gptq" }
-    | ^^^^^^^^
-help: use simulate, or load a directory that is already quantized
-run.toml:10:13: isolation must be "worker" or "none", got "sandbox"
-  10 | isolation = "sandbox"
-     |             ^^^^^^^^^
-run.toml:11:11: timeout must be a duration such as "90s" or "10min", at most 7 days, got the text "soon"
-  11 | timeout = "soon"
-     |           ^^^^^^
+run.toml:7:13: isolation must be "worker" or "none", got "sandbox"
+  7 | isolation = "sandbox"
+    |             ^^^^^^^^^
+run.toml:8:11: timeout must be a duration such as "90s" or "10min", at most 7 days, got the text "soon"
+  8 | timeout = "soon"
+    |           ^^^^^^
 help: a backend that gives no sign of life for that long is ended
 )");
 }

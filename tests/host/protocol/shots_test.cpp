@@ -32,6 +32,20 @@ TEST(DrawShots, IsTheSameOnEveryMachine) {
   EXPECT_EQ(draw_shots(7, 4, 3, 99, "x"), (std::vector<std::uint64_t>{1, 5, 6, 4}));
 }
 
+TEST(Shuffled, IsTheSameOnEveryMachine) {
+  // Source: tests/golden/calibration.py, as above
+  EXPECT_EQ(shuffled(10, 1234, "x"), (std::vector<std::uint64_t>{7, 4, 9, 0, 5, 6, 3, 2, 1, 8}));
+  EXPECT_TRUE(shuffled(0, 1234, "x").empty());
+}
+
+TEST(Shuffled, HoldsEachNumberOnce) {
+  const auto order = shuffled(100, 1, "x");
+  EXPECT_EQ(std::set(order.begin(), order.end()).size(), 100U);
+  EXPECT_EQ(*std::max_element(order.begin(), order.end()), 99U);
+  EXPECT_NE(shuffled(100, 1, "y"), order);
+  EXPECT_NE(shuffled(100, 2, "x"), order);
+}
+
 TEST(DrawShots, GivesWhatASmallPoolHas) {
   EXPECT_EQ(draw_shots(3, 5, 1, 1234, "item").size(), 2u);
   EXPECT_TRUE(draw_shots(1, 5, 0, 1234, "item").empty());

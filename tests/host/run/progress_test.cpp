@@ -30,5 +30,19 @@ TEST(ProgressText, OfNothingHasNoShare) {
   EXPECT_EQ(progress_text("tokenizing stories", 0, 0, 0), "tokenizing stories  0/0");
 }
 
+TEST(ProgressText, OfAShareSaysWhatIsDoneAndTheTimeLeft) {
+  EXPECT_EQ(progress_text("quantizing q4", "layers.3", 0, 0.25, 10),
+            "quantizing q4  layers.3  25 %  30 s left");
+}
+
+TEST(ProgressText, OfResumedWorkCountsFromWhereItBegan) {
+  EXPECT_EQ(progress_text("quantizing q4", "", 0.5, 0.75, 10), "quantizing q4  75 %  10 s left");
+}
+
+TEST(ProgressText, OfAShareKnowsNoTimeBeforeTheFirstStepAndAfterTheLast) {
+  EXPECT_EQ(progress_text("quantizing q4", "", 0.5, 0.5, 10), "quantizing q4  50 %");
+  EXPECT_EQ(progress_text("quantizing q4", "", 0, 1, 10), "quantizing q4  100 %");
+}
+
 }  // namespace
 }  // namespace assay::host

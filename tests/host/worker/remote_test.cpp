@@ -6,6 +6,8 @@
 #include <assay/arrow.hpp>
 #include <assay/check/spies.hpp>
 #include <atomic>
+#include <fstream>
+#include <iterator>
 
 #include "host/loader/dataset.hpp"
 #include "host/loader/registry.hpp"
@@ -276,6 +278,71 @@ TEST_F(RemoteSession, WorkerThatDiesAnswersEveryOpenRequest) {
   EXPECT_EQ(failures.size(), 7u);
   const auto again = session->score(requests, [](std::uint64_t, Result<Score>) {});
   EXPECT_FALSE(again);
+}
+
+/// Values of layers, in the order in which they are told.
+struct Told {
+  std::vector<std::string> lines;
+  LayerSink sink = [this](std::string_view layer, std::string_view name, double value) {
+    lines.push_back(std::string(layer) + " " + std::string(name) + " " + std::to_string(value));
+  };
+};
+
+TEST_F(RemoteSession, QuantizesTheSameAndTellsOfLayers) {
+  const std::vector<ScoreRequest> calibration{{1, {1, 2, 3}, 1, 0, 0}, {2, {4, 5}, 1, 0, 0}};
+  component_ = component("fake/quantizing");
+  ModelSpec model;
+  model.path = std::string(ASSAY_SOURCE_DIR) + "/share/data/ledger/model";
+  model.backend.component = &component_;
+  model.backend.options = {{"quantize.bits", 3},
+                           {"quantize.layers", 2},
+                           {"quantize.slow_ms", 0},
+                           {"quantize.ends", "well"},
+                           {"vocab", 1280}};
+  model.is_quantized = true;
+  std::vector<std::string> told[2], forms[2];
+  for (const bool in_worker : {false, true}) {
+    model.isolation = in_worker ? Isolated::kWorker : Isolated::kNone;
+    std::string out = (std::filesystem::temp_directory_path() / "assay-form-XXXXXX").string();
+    ASSERT_NE(mkdtemp(out.data()), nullptr);
+    double reached = -1;
+    auto session = open_session(model, 1, cancelled_,
+                                [&](double fraction, std::string_view) { reached = fraction; });
+    ASSERT_TRUE(session) << session.error().text;
+    Told layers;
+    const auto done = (*session)->quantize(out, {calibration, layers.sink});
+    ASSERT_TRUE(done) << done.error().text;
+    EXPECT_GE(reached, 0);
+    told[in_worker] = layers.lines;
+    std::ifstream form(out + "/form.txt");
+    forms[in_worker].emplace_back(std::istreambuf_iterator<char>(form),
+                                  std::istreambuf_iterator<char>());
+    std::filesystem::remove_all(out);
+  }
+  EXPECT_EQ(told[0], told[1]);
+  EXPECT_THAT(told[0], Contains("layers.1 output_error " + std::to_string(0.1375 * 0.1375)));
+  EXPECT_EQ(forms[0], forms[1]);
+  EXPECT_EQ(forms[0].front(), "3 15");  // the sum of the calibration's tokens
+}
+
+TEST_F(RemoteSession, ASimulatedLoadIsCalibratedAndTellsOfLayers) {
+  const std::vector<ScoreRequest> calibration{{1, {1, 2, 3}, 1, 0, 0}};
+  component_ = component("fake/quantizing");
+  ModelSpec model;
+  model.path = std::string(ASSAY_SOURCE_DIR) + "/share/data/ledger/model";
+  model.backend.component = &component_;
+  model.backend.options = {{"simulate.bits", 3}, {"vocab", 1280}};
+  model.is_simulated = true;
+  for (const bool in_worker : {false, true}) {
+    model.isolation = in_worker ? Isolated::kWorker : Isolated::kNone;
+    auto session = open_session(model, 1, cancelled_);
+    ASSERT_TRUE(session) << session.error().text;
+    Told layers;
+    const auto info = (*session)->load(0, {calibration, layers.sink});
+    ASSERT_TRUE(info) << info.error().text;
+    EXPECT_EQ(info->bits_per_weight, 3);
+    EXPECT_THAT(layers.lines, Contains("layers.0 output_error " + std::to_string(0.015625)));
+  }
 }
 
 TEST_F(RemoteSession, SilenceEndsIt) {

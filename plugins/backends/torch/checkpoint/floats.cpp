@@ -161,4 +161,12 @@ void convert(FloatType from, std::span<const std::byte> in, FloatType to,
   });
 }
 
+float rounded(FloatType type, float value) {
+  if (type == FloatType::kFloat32) return value;
+  std::byte stored[4];
+  const std::span<std::byte> bytes(stored, size_bytes(type));
+  convert(FloatType::kFloat32, std::as_bytes(std::span(&value, 1)), type, bytes);
+  return value_at(type, bytes, 0);
+}
+
 }  // namespace assay_torch

@@ -28,6 +28,9 @@ std::optional<std::size_t> find_non_finite(FloatType type, std::span<const std::
 /// Value `index` of the run, exactly; NaN and infinities too.
 float value_at(FloatType type, std::span<const std::byte> values, std::size_t index);
 
+/// The nearest value of the type, halves to even; beyond its largest an infinity.
+float rounded(FloatType type, float value);
+
 /// Converts values that are finite: exactly where `to` holds the value, else to the nearest, halves
 /// to even; beyond the largest finite value of `to` to an infinity.
 ///

@@ -31,7 +31,10 @@ class QuantizedCheckpoint {
   ///          ASSAY_INVALID_ARGUMENT settings that are wrong or contradict each other
   static std::optional<QuantizedCheckpoint> open(const std::string& model_dir, ZeroWrap wrap);
 
-  /// "gptq 4 bits, groups of 128".
+  /// "gptq 4 bits, groups of 128", and what reading has shown: zero points of another version than
+  /// config.json says, and how many wrapped.
+  ///
+  /// Threads  [any-thread], as all calls here
   std::string describe() const;
 
   /// Whether the file holds this module quantized. A module that config.json calls quantized and
@@ -54,11 +57,13 @@ class QuantizedCheckpoint {
 
 /// The layouts that are written.
 enum class FileLayout {
-  kGptq,               ///< kInteger of 2, 3, 4, 8 bits; symmetric ones as v1, others as gptq_v2
+  /// kInteger of 2, 3, 4, 8 bits, as gptq_v2: one version holds for a whole checkpoint, and v1 has
+  /// no zero point 0.
+  kGptq,
   kAwq,                ///< kInteger of 4 bits, GEMM
-  kBitsandbytes,       ///< kTable, and kInt8 that is_per_127
-  kCompressedTensors,  ///< kInteger of 1 to 8 bits, kInt8, kFp8 per tensor or channel
-  kFineGrainedFp8      ///< kFp8 in blocks of 128 by 128, weight_scale_inv
+  kBitsandbytes,       ///< kTable (NF4, FP4), and kInt8 that is_per_127
+  kCompressedTensors,  ///< kInteger of 1 to 8 bits, kInt8, kFp8
+  kFineGrainedFp8      ///< kFp8 in blocks, weight_scale_inv
 };
 
 /// One tensor of a file to be written.
@@ -80,8 +85,9 @@ struct WrittenModule {
   bool is_quantized = false;
   int bits = 0;
   std::int64_t group_size = 0;  ///< as of QuantizedMatrix; 0: the whole row
-  bool is_symmetric = false;
-  QuantizedMatrix form = {};  ///< form, block sizes, table and activations are read; codes are not
+  bool is_symmetric = false;  ///< is_symmetric() of what was written, whatever was asked for
+  /// Form, block sizes, table, activations, and whether scales are nested; codes are not read.
+  QuantizedMatrix form = {};
 };
 
 /// The value of "quantization_config", as JSON, that makes transformers and its quantization back

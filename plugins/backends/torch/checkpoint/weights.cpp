@@ -205,6 +205,25 @@ std::uint64_t Weights::stored_bits(const std::string& name) const {
   return count == 0 ? 0 : (entry.end - entry.begin) * 8 / count;
 }
 
+const std::string& Weights::dtype(const std::string& name) const {
+  return place(name).entry->dtype;
+}
+
+std::uint64_t Weights::bytes(const std::string& name) const {
+  const TensorEntry& entry = *place(name).entry;
+  return entry.end - entry.begin;
+}
+
+const std::string& Weights::file_of(const std::string& name) const {
+  return place(name).file->path();
+}
+
+void Weights::read_bytes(const std::string& name, std::uint64_t first,
+                         std::span<std::byte> out) const {
+  const Place& at = place(name);
+  at.file->read(*at.entry, first, out);
+}
+
 void Weights::check_shape(const std::string& name, std::span<const std::int64_t> shape) const {
   const Place& at = place(name);
   if (std::equal(shape.begin(), shape.end(), at.entry->shape.begin(), at.entry->shape.end()))

@@ -44,6 +44,19 @@ class Weights {
   /// Bits that one value of the tensor takes in its file.
   std::uint64_t stored_bits(const std::string& name) const;
 
+  /// What the tensor's file declares ("I32"), how many bytes it takes there, and which file it is.
+  ///
+  /// Fails    ASSAY_INVALID_ARGUMENT no such tensor
+  const std::string& dtype(const std::string& name) const;
+  std::uint64_t bytes(const std::string& name) const;
+  const std::string& file_of(const std::string& name) const;
+
+  /// Reads bytes of the tensor as the file has them, from byte `first` on.
+  ///
+  /// Fails    ASSAY_INVALID_ARGUMENT no such tensor; ASSAY_INTERNAL it has fewer bytes;
+  /// ASSAY_ABORTED the file became shorter; ASSAY_UNAVAILABLE it cannot be read
+  void read_bytes(const std::string& name, std::uint64_t first, std::span<std::byte> out) const;
+
   /// Reads the tensor as `type`: a copy where the file holds that format, else converted, to the
   /// nearest and halves to even. Beside `out` it takes at most 512 KiB of memory for each thread.
   ///

@@ -153,13 +153,6 @@ DecoderSpec read_spec(const std::string& model_dir) {
                  : ": no such directory; path names the folder that holds config.json"));
   }
   const Config config(path.string());
-  if (config.has("quantization_config")) {
-    const auto method = config.find_text("quantization_config.quant_method").value_or("unnamed");
-    config.refuse(
-        "quantization_config",
-        "checkpoints quantized by \"" + method +
-            "\" are not supported; give the unquantized model, with simulate to round it");
-  }
   DecoderSpec spec = adapter_of(config).read(config);
   spec.dtype = config.find_text("dtype").value_or(config.find_text("torch_dtype").value_or(""));
   refuse_unread_settings(config, spec.architecture);

@@ -1,12 +1,16 @@
 #include "decoder/load.hpp"
 
+#include <ATen/ops/any.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <array>
 #include <assay/error.hpp>
 #include <cstddef>
+#include <iterator>
 #include <set>
 #include <span>
 #include <string>
@@ -40,10 +44,12 @@ constexpr Slot kBlockSlots[] = {Slot::kQueryKeyValue, Slot::kOutput, Slot::kGate
 }  // namespace
 
 struct ModelReader::State {
-  State(const DecoderSpec& of, const Weights& from, const LinearSettings& as)
+  State(const DecoderSpec& of, const Weights& from, const LinearSettings& as,
+        const QuantizedCheckpoint* packed)
       : spec_(of),
         names_(of.names),
         weights_(from),
+        quantized_(packed),
         settings_(as),
         options_(as.options),
         root_(find_root()),
@@ -66,6 +72,8 @@ struct ModelReader::State {
   at::Tensor bias(const std::string& at, const LinearNames& names);
   Norm norm(const std::string& at, const std::string& name, std::int64_t size);
   std::vector<Module> modules(std::int64_t layer, Slot slot) const;
+  bool is_quantized(const std::string& module) const;
+  ModuleWeight module_weight(const Module& module, Layout layout, at::ScalarType dtype);
   ModuleWeight counted(const Module& module, ModuleWeight weight, Layout layout);
   std::unique_ptr<Linear> made(std::int64_t layer, Slot slot, std::vector<ModuleWeight> weights);
   std::unique_ptr<Linear> projection(const std::string& module, std::int64_t rows,
@@ -75,6 +83,7 @@ struct ModelReader::State {
   const DecoderSpec& spec_;
   const TensorNames& names_;
   const Weights& weights_;
+  const QuantizedCheckpoint* const quantized_;
   const LinearSettings settings_;
   const at::TensorOptions options_;
   const std::string root_, head_;
@@ -94,7 +103,10 @@ std::string ModelReader::State::find_root() const {
 
 std::string ModelReader::State::find_head() const {
   for (const std::string& head : names_.heads) {
-    if (weights_.holds(head + ".weight")) return head;
+    if (weights_.holds(head + ".weight") || weights_.holds(head + ".qweight") ||
+        weights_.holds(head + ".weight_packed")) {
+      return head;
+    }
   }
   return names_.heads.front();
 }
@@ -193,12 +205,23 @@ at::Tensor ModelReader::State::matrix(const std::string& module, std::int64_t ro
 }
 
 at::Tensor ModelReader::State::bias(const std::string& at, const LinearNames& names) {
-  if (!names.has_bias) return {};
+  const auto is_extra = [&](const Projection& part) {
+    return is_quantized(at + part.module) && weights_.holds(at + part.module + ".bias");
+  };
+  if (!names.has_bias && std::none_of(names.parts.begin(), names.parts.end(), is_extra)) return {};
   std::vector<at::Tensor> parts;
+  const auto parameters = parameters_, stored_bits = stored_bits_;
   for (const Projection& part : names.parts) {
-    parts.push_back(vector(at + part.module + ".bias", part.outputs));
+    parts.push_back(names.has_bias || is_extra(part)
+                        ? vector(at + part.module + ".bias", part.outputs)
+                        : at::zeros({part.outputs}, at::TensorOptions(options_).device(at::kCPU)));
   }
   const auto out = at::cat(parts);
+  if (!names.has_bias && !out.any().item<bool>()) {
+    parameters_ = parameters;
+    stored_bits_ = stored_bits;
+    return {};
+  }
   return (names.layout == Layout::kByHead ? sorted_by_head(out, spec_) : out).to(options_.device());
 }
 
@@ -219,6 +242,26 @@ std::unique_ptr<Linear> ModelReader::State::made(std::int64_t layer, Slot slot,
   return out;
 }
 
+bool ModelReader::State::is_quantized(const std::string& module) const {
+  return quantized_ != nullptr && quantized_->holds(weights_, module);
+}
+
+/// What the file has of a module, its rows in the file's order; not yet counted.
+ModuleWeight ModelReader::State::module_weight(const Module& module, Layout layout,
+                                               at::ScalarType dtype) {
+  if (is_quantized(module.name)) {
+    std::vector<std::string> names;
+    auto matrix = quantized_->read(weights_, module.name, module.rows, module.columns, names);
+    read_.insert(names.begin(), names.end());
+    return {.quantized = std::move(matrix)};
+  }
+  expect(module, layout);
+  const std::uint64_t before = parameters_;
+  auto dense = stored_rows(module, layout, dtype);
+  parameters_ = before;
+  return {.dense = std::move(dense)};
+}
+
 /// A module's rows in the decoder's order.
 ModuleWeight ModelReader::State::counted(const Module& module, ModuleWeight weight, Layout layout) {
   parameters_ += static_cast<std::uint64_t>(module.rows * module.columns);
@@ -226,6 +269,12 @@ ModuleWeight ModelReader::State::counted(const Module& module, ModuleWeight weig
                                    : static_cast<std::uint64_t>(weight.dense.numel()) *
                                          bits_of(module.name + ".weight");
   if (layout != Layout::kByHead) return weight;
+  if (weight.quantized && has_whole_rows(*weight.quantized)) {
+    auto order = at::arange(module.rows, at::kLong);
+    order = sorted_by_head(order, spec_);
+    return {.quantized = take_rows(*weight.quantized, {order.const_data_ptr<std::int64_t>(),
+                                                       static_cast<std::size_t>(order.numel())})};
+  }
   if (weight.quantized) {
     weight.dense = at::empty({module.rows, module.columns}, at::kFloat);
     dequantize(*weight.quantized, values_of(weight.dense));
@@ -275,8 +324,8 @@ void ModelReader::State::load_ends(Decoder& decoder) {
 }
 
 ModelReader::ModelReader(const DecoderSpec& spec, const Weights& weights,
-                         const LinearSettings& settings)
-    : state_(std::make_unique<State>(spec, weights, settings)) {}
+                         const LinearSettings& settings, const QuantizedCheckpoint* quantized)
+    : state_(std::make_unique<State>(spec, weights, settings, quantized)) {}
 ModelReader::~ModelReader() = default;
 
 const std::string& ModelReader::root() const { return state_->root_; }
@@ -289,17 +338,24 @@ std::vector<ModelReader::Module> ModelReader::modules(std::int64_t layer, Slot s
 }
 
 at::Tensor ModelReader::weight(Slot slot, const Module& module) {
-  const Layout layout = state_->names_of(slot).layout;
-  state_->expect(module, layout);
-  const std::uint64_t before = state_->parameters_;
-  auto out = state_->stored_rows(module, layout, at::kFloat);
-  state_->parameters_ = before;  // counted when it becomes part of a layer
+  auto weight = state_->module_weight(module, state_->names_of(slot).layout, at::kFloat);
+  if (!weight.quantized) return weight.dense;
+  auto out = at::empty({module.rows, module.columns}, at::kFloat);
+  dequantize(*weight.quantized, values_of(out));
   return out;
 }
 
 std::unique_ptr<Linear> ModelReader::linear(std::int64_t layer, Slot slot) {
   const auto modules = state_->modules(layer, slot);
   const Layout layout = state_->names_of(slot).layout;
+  std::vector<ModuleWeight> weights;
+  const auto is_quantized = [&](const Module& module) { return state_->is_quantized(module.name); };
+  if (std::any_of(modules.begin(), modules.end(), is_quantized)) {
+    const auto dtype = c10::typeMetaToScalarType(state_->options_.dtype());
+    for (const Module& module : modules)
+      weights.push_back(state_->module_weight(module, layout, dtype));
+    return assemble(layer, slot, std::move(weights));
+  }
   std::int64_t rows = 0;
   for (const Module& module : modules) {
     state_->expect(module, layout);
@@ -311,8 +367,7 @@ std::unique_ptr<Linear> ModelReader::linear(std::int64_t layer, Slot slot) {
     state_->read_rows(module, layout, out.narrow(0, row, module.rows));
     row += module.rows;
   }
-  std::vector<ModuleWeight> weights(1);
-  weights[0].dense = std::move(out);
+  weights.push_back({.dense = std::move(out)});
   return state_->made(layer, slot, std::move(weights));
 }
 
@@ -367,70 +422,37 @@ void ModelReader::check_all_read() const {
   }
 }
 
-namespace {
-
-/// The pattern lm_head means the output layer, whatever the file calls it.
-bool is_skipped(const Simulation& simulation, const ModelReader& reader,
-                const std::string& module) {
-  return skipped_by(simulation, module).has_value() ||
-         (module == reader.head() && skipped_by(simulation, "lm_head").has_value());
-}
-
-void check_skip(const Simulation& simulation, const ModelReader& reader, const DecoderSpec& spec) {
-  std::vector<std::string> modules = {reader.root() + spec.names.embedding, reader.head()};
+std::uint64_t estimated_bytes(const DecoderSpec& spec, const Weights& weights,
+                              const LinearSettings& settings,
+                              const QuantizedCheckpoint* quantized) {
+  const std::uint64_t size = settings.options.dtype().itemsize();
+  if (quantized == nullptr) return weights.values() * size;
+  const ModelReader reader(spec, weights, settings);
+  std::set<std::string> packed;
+  std::uint64_t kept = 0, transient = 0;
+  const auto count = [&](const ModelReader::Module& module) {
+    if (!quantized->holds(weights, module.name)) return;
+    packed.insert(module.name);
+    const auto values = static_cast<std::uint64_t>(module.rows * module.columns);
+    if (!settings.is_packed) kept += values * size;
+    transient = std::max(transient, values * 5);  // a float32 and at most a byte of codes
+  };
+  for (const auto& module : reader.modules(0, Slot::kHead)) count(module);
   for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
     for (const Slot slot : kBlockSlots) {
-      for (const auto& module : reader.modules(layer, slot)) modules.push_back(module.name);
+      for (const auto& module : reader.modules(layer, slot)) count(module);
     }
   }
-  for (const std::string& pattern : simulation.skip) {
-    const auto hit = [&](const std::string& module) { return matches(pattern, module); };
-    if (!hit("lm_head") && std::none_of(modules.begin(), modules.end(), hit)) {
-      throw assay::Error(ASSAY_INVALID_ARGUMENT, "simulate.skip",
-                         "\"" + pattern + "\" matches no module; modules are named like " +
-                             reader.head() + ", " + modules[2] + " or " + modules.back());
-    }
+  for (const std::string& name : weights.names()) {
+    // Names of a module's tensors begin with it, and "a.b" is no part of "a.bc.".
+    const auto after = packed.upper_bound(name);
+    const bool is_part = after != packed.begin() && name.starts_with(*std::prev(after) + ".");
+    if (!is_part)
+      kept +=
+          weights.bytes(name) * 8 / std::max<std::uint64_t>(weights.stored_bits(name), 1) * size;
+    if (is_part && settings.is_packed) kept += weights.bytes(name);
   }
-}
-
-std::unique_ptr<Linear> simulated(const Simulation& simulation, ModelReader& reader,
-                                  std::int64_t layer, Slot slot) {
-  std::vector<ModuleWeight> weights;
-  for (const auto& module : reader.modules(layer, slot)) {
-    ModuleWeight weight;
-    weight.dense = reader.weight(slot, module);
-    if (!is_skipped(simulation, reader, module.name)) {
-      weight.quantized =
-          quantized(simulation, values_of(weight.dense), module.rows, module.columns);
-      weight.dense.reset();
-    }
-    weights.push_back(std::move(weight));
-  }
-  return reader.assemble(layer, slot, std::move(weights));
-}
-
-}  // namespace
-
-LoadedModel load_model(const DecoderSpec& spec, const Weights& weights,
-                       const std::optional<Simulation>& simulation,
-                       const LinearSettings& settings) {
-  ModelReader reader(spec, weights, settings);
-  if (simulation) check_skip(*simulation, reader, spec);
-  LoadedModel model;
-  model.decoder = reader.ends();
-  const auto linear = [&](std::int64_t layer, Slot slot) {
-    return simulation ? simulated(*simulation, reader, layer, slot) : reader.linear(layer, slot);
-  };
-  if (!spec.is_tied) model.decoder.head = linear(0, Slot::kHead);
-  for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
-    Block block = reader.norms(layer);
-    for (const Slot slot : kBlockSlots) linear_of(block, slot) = linear(layer, slot);
-    model.decoder.blocks.push_back(std::move(block));
-  }
-  reader.check_all_read();
-  model.parameters = reader.parameters();
-  model.stored_bits = reader.stored_bits();
-  return model;
+  return kept + transient;
 }
 
 }  // namespace assay_torch

@@ -6,14 +6,13 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "checkpoint/quantized.hpp"
 #include "checkpoint/weights.hpp"
 #include "decoder/decoder.hpp"
 #include "linear/make.hpp"
-#include "quantize/simulation.hpp"
 
 namespace assay_torch {
 
@@ -35,8 +34,9 @@ class ModelReader {
     std::int64_t rows = 0, columns = 0;
   };
 
-  /// Both outlive it.
-  ModelReader(const DecoderSpec& spec, const Weights& weights, const LinearSettings& settings);
+  /// All outlive it. `quantized` says which modules the file holds so; null: none.
+  ModelReader(const DecoderSpec& spec, const Weights& weights, const LinearSettings& settings,
+              const QuantizedCheckpoint* quantized = nullptr);
   ~ModelReader();
 
   /// All but the blocks, and but an untied head.
@@ -52,7 +52,7 @@ class ModelReader {
   std::vector<Module> modules(std::int64_t layer, Slot slot) const;
 
   /// A module's weights in float32, its rows as the file orders them; inputs are columns, whatever
-  /// the file does.
+  /// the file does. Those of a quantized module are dequantized.
   ///
   /// Shapes   [rows, columns]
   at::Tensor weight(Slot slot, const Module& module);
@@ -79,14 +79,9 @@ class ModelReader {
   std::unique_ptr<State> state_;
 };
 
-/// Reads every tensor of the architecture and rounds it to the dtype of `options` (float32 unless
-/// given), on its device. With a simulation, the linear layers of the blocks and an untied lm_head
-/// are rounded first, from float32, module by module as the file holds them, unless skipped; the
-/// embedding, a head tied to it, projections beside them and biases never are.
-///
-/// Fails    ASSAY_INVALID_ARGUMENT a tensor is missing, superfluous or wrong, or overflows the
-///          dtype; a skip pattern matches no module
-LoadedModel load_model(const DecoderSpec& spec, const Weights& weights,
-                       const std::optional<Simulation>& simulation, const LinearSettings& settings);
+/// Memory that loading needs: the weights as they are kept and, while a quantized layer is made,
+/// its packed form and float32 values.
+std::uint64_t estimated_bytes(const DecoderSpec& spec, const Weights& weights,
+                              const LinearSettings& settings, const QuantizedCheckpoint* quantized);
 
 }  // namespace assay_torch

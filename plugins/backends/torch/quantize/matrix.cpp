@@ -1,5 +1,7 @@
 #include "quantize/matrix.hpp"
 
+#include <algorithm>
+#include <assay/error.hpp>
 #include <bit>
 #include <cstring>
 
@@ -55,12 +57,73 @@ void fp8_row(const QuantizedMatrix& matrix, std::int64_t row, std::span<float> o
     out[static_cast<std::size_t>(k)] = e4m3_value(codes[k]) * scales[k / width];
 }
 
+/// Runs of `width` elements, one for each row.
+template <class T>
+std::vector<T> rows_of(const std::vector<T>& all, std::int64_t width,
+                       std::span<const std::int64_t> rows) {
+  std::vector<T> out;
+  out.reserve(rows.size() * static_cast<std::size_t>(width));
+  for (const std::int64_t row : rows)
+    out.insert(out.end(), all.begin() + row * width, all.begin() + (row + 1) * width);
+  return out;
+}
+
+/// Bytes of codes and count of scales of one row, whose block rows are single ones.
+std::int64_t code_bytes_per_row(const QuantizedMatrix& matrix) {
+  if (matrix.form == Form::kInteger) return words_per_row(matrix.columns, matrix.bits) * 4;
+  return matrix.form == Form::kTable ? matrix.columns / 2 : matrix.columns;
+}
+
+std::int64_t scales_per_row(const QuantizedMatrix& matrix) {
+  if (matrix.form == Form::kTable) return matrix.columns / matrix.group_size;
+  return groups_per_row(matrix);
+}
+
+/// FP8 with scales for single rows.
+std::vector<float> fp8_row_scales(const QuantizedMatrix& matrix) {
+  const std::int64_t height = matrix.block_rows == 0 ? matrix.rows : matrix.block_rows;
+  const std::int64_t width = matrix.block_columns == 0 ? matrix.columns : matrix.block_columns;
+  std::vector<std::int64_t> block_row(static_cast<std::size_t>(matrix.rows));
+  for (std::int64_t row = 0; row < matrix.rows; ++row)
+    block_row[static_cast<std::size_t>(row)] = row / height;
+  return rows_of(matrix.scales, (matrix.columns + width - 1) / width, block_row);
+}
+
 }  // namespace
 
 std::int64_t words_per_row(std::int64_t columns, int bits) { return (columns * bits + 31) / 32; }
 
 std::int64_t groups_per_row(const QuantizedMatrix& matrix) {
   return matrix.rows == 0 ? 0 : static_cast<std::int64_t>(matrix.scales.size()) / matrix.rows;
+}
+
+bool is_symmetric(const QuantizedMatrix& matrix) {
+  return std::all_of(matrix.zeros.begin(), matrix.zeros.end(),
+                     [&](std::uint16_t zero) { return zero == 1U << (matrix.bits - 1); });
+}
+
+bool has_whole_rows(const QuantizedMatrix& matrix) {
+  return matrix.form != Form::kTable ||
+         (matrix.columns % matrix.group_size == 0 && matrix.columns % 2 == 0);
+}
+
+QuantizedMatrix take_rows(const QuantizedMatrix& matrix, std::span<const std::int64_t> rows) {
+  if (!has_whole_rows(matrix))
+    throw assay::Error(ASSAY_INTERNAL, "rows were to be taken of a matrix whose blocks cross them");
+  QuantizedMatrix out = matrix;
+  out.rows = static_cast<std::int64_t>(rows.size());
+  out.codes = rows_of(matrix.codes, code_bytes_per_row(matrix), rows);
+  out.nested.reset();
+  if (matrix.form == Form::kFp8) {
+    out.scales = fp8_row_scales(matrix);
+    out.block_rows = 1;
+  }
+  const auto per_row = matrix.form == Form::kFp8
+                           ? static_cast<std::int64_t>(out.scales.size()) / matrix.rows
+                           : scales_per_row(matrix);
+  out.scales = rows_of(matrix.form == Form::kFp8 ? out.scales : matrix.scales, per_row, rows);
+  if (!matrix.zeros.empty()) out.zeros = rows_of(matrix.zeros, per_row, rows);
+  return out;
 }
 
 void read_codes(const QuantizedMatrix& matrix, std::int64_t row, std::int64_t first,

@@ -29,8 +29,10 @@ struct ActivationRule {
     kFp8PerTensor   ///< E4M3, the scale given
   };
   Kind kind = Kind::kNone;
-  float threshold = 6;  ///< kInt8Outliers
+  float threshold = 6;  ///< kInt8Outliers; infinite: none stays
   float scale = 1;      ///< kFp8PerTensor
+  /// kFp8PerToken: neighbours within a token that share a scale; 0: all.
+  std::int64_t group_size = 0;
 
   bool operator==(const ActivationRule&) const = default;
 };
@@ -74,6 +76,18 @@ std::int64_t words_per_row(std::int64_t columns, int bits);
 
 /// kInteger: groups in a row.
 std::int64_t groups_per_row(const QuantizedMatrix& matrix);
+
+/// kInteger: every zero is 2^(bits - 1), so that a file need not hold them.
+bool is_symmetric(const QuantizedMatrix& matrix);
+
+/// Whether rows can be taken one by one: no block of kTable crosses from one into the next.
+bool has_whole_rows(const QuantizedMatrix& matrix);
+
+/// The matrix of the rows named, in that order. Nested scales become plain ones, and block rows of
+/// kFp8 single ones; stored_bits stay those of the file.
+///
+/// Fails    ASSAY_INTERNAL not has_whole_rows
+QuantizedMatrix take_rows(const QuantizedMatrix& matrix, std::span<const std::int64_t> rows);
 
 /// The codes of one row, or of a part of it.
 ///

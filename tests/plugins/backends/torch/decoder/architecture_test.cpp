@@ -315,9 +315,6 @@ TEST_F(Families, RefuseByNameWhatChangesTheNumbers) {
        "\"gelu_pytorch_tanh\", \"gelu_new\", \"gelu_fast\", \"relu\""},
       {"llama", R"(, "partial_rotary_factor": 0.5)",
        "partial_rotary_factor: is not supported for llama; supported: 1"},
-      {"llama", R"(, "quantization_config": {"quant_method": "gptq"})",
-       "quantization_config: checkpoints quantized by \"gptq\" are not supported; give the "
-       "unquantized model, with simulate to round it"},
       {"llama", R"(, "logit_scale": 0.5)",
        "logit_scale: is no setting of architecture llama, and it may change the numbers; remove it "
        "if it means nothing"},

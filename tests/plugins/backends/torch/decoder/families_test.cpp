@@ -14,6 +14,7 @@
 #include "checkpoint/weights.hpp"
 #include "decoder/architecture.hpp"
 #include "decoder/load.hpp"
+#include "quantize/pipeline.hpp"
 #include "schedule/generate.hpp"
 #include "schedule/score.hpp"
 #include "support/fixtures.hpp"
@@ -54,7 +55,7 @@ double largest_difference(const std::vector<float>& a, const std::vector<float>&
 }
 
 Decoder load(const path& dir, at::ScalarType dtype = at::kFloat,
-             const std::optional<Simulation>& simulation = std::nullopt) {
+             const std::optional<Recipe>& simulation = std::nullopt) {
   return load_model(read_spec(dir.string()), Weights(dir.string()), simulation,
                     at::TensorOptions(at::kCPU).dtype(dtype))
       .decoder;
@@ -192,7 +193,7 @@ TEST_P(Family, GeneratesTheTokensOfTransformers) {
 // rounded as the file names it.
 TEST_P(Family, RoundedTo16BitsMovesTheLogitsByLittle) {
   const auto plain = logits(load(dir_), sequences_);
-  const Simulation simulation{.rtn = {.bits = 16, .group_size = 0}, .skip = {"lm_head"}};
+  const Recipe simulation{.grid = {.bits = 16, .group_size = 0}, .skip = {"lm_head"}};
   const auto rounded = logits(load(dir_, at::kFloat, simulation), sequences_);
   EXPECT_LT(largest_difference(plain, rounded), 5e-3);
   EXPECT_GT(largest_difference(plain, rounded), 0);
@@ -203,7 +204,7 @@ TEST_P(Family, SkippedModulesAreNamedAsInTheFile) {
   const auto& names = spec.names.block;
   const LinearNames* linears[] = {&names.query_key_value, &names.output, &names.gate_up,
                                   &names.down};
-  Simulation simulation{.rtn = {.bits = 2, .group_size = 0}, .skip = {"lm_head"}};
+  Recipe simulation{.grid = {.bits = 2, .group_size = 0}, .skip = {"lm_head"}};
   for (const LinearNames* linear : linears) {
     for (const Projection& part : linear->parts)
       simulation.skip.push_back("*" + spec.names.blocks + "*" + part.module);

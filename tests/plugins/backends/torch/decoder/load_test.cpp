@@ -1,4 +1,5 @@
 #include "decoder/load.hpp"
+#include "quantize/pipeline.hpp"
 
 #include <ATen/ops/equal.h>
 #include <assay/abi.h>
@@ -20,7 +21,7 @@ constexpr std::uint64_t kParameters = 24 + 12 + 48 + 72;
 
 class Load : public ::testing::Test {
  protected:
-  LoadedModel load(const std::optional<Simulation>& simulation = std::nullopt) {
+  LoadedModel load(const std::optional<Recipe>& simulation = std::nullopt) {
     const c10::InferenceMode guard;
     const std::string dir = dir_.path().string();
     return load_model(read_spec(dir), Weights(dir), simulation, at::TensorOptions(at::kCPU));
@@ -63,7 +64,7 @@ TEST_F(Load, KeepsAnUntiedHeadApart) {
 
 TEST_F(Load, RoundsTheBlocksAndLeavesEmbeddingAndNormsAlone) {
   assay_torch_test::write_tiny_llama(dir_.path());
-  const Simulation simulation{.rtn = {.bits = 4, .group_size = 0}, .skip = {"lm_head"}};
+  const Recipe simulation{.grid = {.bits = 4, .group_size = 0}, .skip = {"lm_head"}};
   const LoadedModel plain = load(), rounded = load(simulation);
   EXPECT_TRUE(at::equal(plain.decoder.embedding, rounded.decoder.embedding));
   EXPECT_TRUE(at::equal(plain.decoder.final_norm.weight, rounded.decoder.final_norm.weight));
@@ -76,7 +77,7 @@ TEST_F(Load, RoundsTheBlocksAndLeavesEmbeddingAndNormsAlone) {
 TEST_F(Load, RoundsAnUntiedHeadUnlessSkipped) {
   assay_torch_test::write_tiny_llama(dir_.path(), "", /*is_tied=*/false);
   const auto head_of = [&](std::vector<std::string> skip) {
-    return load(Simulation{.rtn = {.bits = 2, .group_size = 0}, .skip = std::move(skip)})
+    return load(Recipe{.grid = {.bits = 2, .group_size = 0}, .skip = std::move(skip)})
         .decoder.head->dequantize();
   };
   const auto plain = load().decoder.head->dequantize();
@@ -88,7 +89,7 @@ TEST_F(Load, LeavesSkippedLayersAlone) {
   assay_torch_test::write_tiny_llama(dir_.path());
   const LoadedModel plain = load();
   const LoadedModel rounded =
-      load(Simulation{.rtn = {.bits = 2, .group_size = 0}, .skip = {"mlp.down", "*.o_proj"}});
+      load(Recipe{.grid = {.bits = 2, .group_size = 0}, .skip = {"mlp.down", "*.o_proj"}});
   EXPECT_TRUE(at::equal(plain.decoder.blocks[0].down->dequantize(),
                         rounded.decoder.blocks[0].down->dequantize()));
   EXPECT_TRUE(at::equal(plain.decoder.blocks[0].output->dequantize(),
@@ -99,7 +100,7 @@ TEST_F(Load, LeavesSkippedLayersAlone) {
 
 TEST_F(Load, RefusesASkipPatternThatMatchesNothing) {
   assay_torch_test::write_tiny_llama(dir_.path());
-  EXPECT_EQ(thrown([&] { load(Simulation{.rtn = {}, .skip = {"lm_haed"}}); }),
+  EXPECT_EQ(thrown([&] { load(Recipe{.grid = {}, .skip = {"lm_haed"}}); }),
             "3 \"lm_haed\" matches no module; modules are named like lm_head, "
             "model.layers.0.self_attn.q_proj or "
             "model.layers.0.mlp.down_proj");
@@ -134,7 +135,7 @@ TEST_F(Load, NamesTensorFileExpectedAndFoundShape) {
 class LoadFamily : public ::testing::Test {
  protected:
   static LoadedModel load(const assay_torch_test::fs::path& dir,
-                          const std::optional<Simulation>& simulation = std::nullopt,
+                          const std::optional<Recipe>& simulation = std::nullopt,
                           at::ScalarType dtype = at::kFloat) {
     return load_model(read_spec(dir.string()), Weights(dir.string()), simulation,
                       at::TensorOptions(at::kCPU).dtype(dtype));
@@ -150,11 +151,11 @@ class LoadFamily : public ::testing::Test {
     }
     return thrown([&] { load(dir_.path()); });
   }
-  static at::Tensor rounded(const Simulation& simulation, at::Tensor matrix) {
+  static at::Tensor rounded(const Recipe& simulation, at::Tensor matrix) {
     auto out = matrix.clone();
     const std::span<float> values(out.mutable_data_ptr<float>(),
                                   static_cast<std::size_t>(out.numel()));
-    dequantize(quantized(simulation, values, out.size(0), out.size(1)), values);
+    dequantize(rtn_quantize(values, out.size(0), out.size(1), simulation.grid), values);
     return out;
   }
 
@@ -164,7 +165,7 @@ class LoadFamily : public ::testing::Test {
 
 // c_proj is square, so only its values tell whether it was turned before it was rounded.
 TEST_F(LoadFamily, RoundsConv1dAlongItsInputs) {
-  const Simulation simulation{.rtn = {.bits = 3, .group_size = 8}, .skip = {}};
+  const Recipe simulation{.grid = {.bits = 3, .group_size = 8}, .skip = {}};
   const LoadedModel plain = load(family("gpt2")), got = load(family("gpt2"), simulation);
   const Weights file(family("gpt2").string());
   std::vector<float> stored(32 * 32);
@@ -192,10 +193,10 @@ TEST_F(LoadFamily, SortsTheRowsOfNeoxByQueryKeyAndValue) {
 }
 
 TEST_F(LoadFamily, LeavesTheHeadAloneUnderWhateverName) {
-  const Simulation simulation{.rtn = {.bits = 2, .group_size = 0}, .skip = {"lm_head"}};
+  const Recipe simulation{.grid = {.bits = 2, .group_size = 0}, .skip = {"lm_head"}};
   const auto plain = load(family("gpt-neox")).decoder.head->dequantize();
   EXPECT_TRUE(at::equal(load(family("gpt-neox"), simulation).decoder.head->dequantize(), plain));
-  const Simulation all{.rtn = {.bits = 2, .group_size = 0}, .skip = {}};
+  const Recipe all{.grid = {.bits = 2, .group_size = 0}, .skip = {}};
   EXPECT_FALSE(at::equal(load(family("gpt-neox"), all).decoder.head->dequantize(), plain));
 }
 

@@ -10,7 +10,7 @@
 #include "decoder/architecture.hpp"
 #include "decoder/load.hpp"
 #include "host/core/hash.hpp"
-#include "quantize/simulation.hpp"
+#include "quantize/pipeline.hpp"
 #include "schedule/score.hpp"
 #include "support/fixtures.hpp"
 #include "support/npz.hpp"
@@ -28,7 +28,7 @@ using assay_torch_test::fs::path;
 
 class Logits : public ::testing::Test {
  protected:
-  Decoder load(const path& dir, const std::optional<Simulation>& simulation = std::nullopt) {
+  Decoder load(const path& dir, const std::optional<Recipe>& simulation = std::nullopt) {
     return load_model(read_spec(dir.string()), Weights(dir.string()), simulation,
                       at::TensorOptions(at::kCPU))
         .decoder;
@@ -153,7 +153,7 @@ TEST_F(Stories260k, EveryTokenOfThePublishedStoryIsGreedy) {
 // side.
 TEST_F(Stories260k, RoundedTo16BitsMovesTheLogitsByNoMoreThanRoundingMust) {
   const std::vector<std::int32_t> ids(story_.begin(), story_.begin() + 200);
-  const Simulation simulation{.rtn = {.bits = 16, .group_size = 32}, .skip = {"lm_head"}};
+  const Recipe simulation{.grid = {.bits = 16, .group_size = 32}, .skip = {"lm_head"}};
   EXPECT_NEAR(largest_difference(logits(load(dir_), ids), logits(load(dir_, simulation), ids)),
               1.1091e-3, 4e-5);
 }
@@ -163,7 +163,7 @@ TEST_F(Logits, OfATinyLlamaMoveByLessThan1e4thWhenRoundedTo16Bits) {
   assay_torch_test::write_tiny_llama(dir.path());
   const auto plain = logits(load(dir.path()), {1, 2, 3, 4, 5, 0, 1, 2});
   for (const bool symmetric : {false, true}) {
-    const Simulation simulation{.rtn = {.bits = 16, .group_size = 0, .symmetric = symmetric},
+    const Recipe simulation{.grid = {.bits = 16, .group_size = 0, .symmetric = symmetric},
                                 .skip = {"lm_head"}};
     const auto rounded = logits(load(dir.path(), simulation), {1, 2, 3, 4, 5, 0, 1, 2});
     EXPECT_LT(largest_difference(plain, rounded), 1e-4) << (symmetric ? "symmetric" : "asymmetric");
@@ -176,7 +176,7 @@ TEST_F(Stories260k, FewerBitsMoveTheLogitsMore) {
   const auto plain = logits(load(dir_), ids);
   double before = 0;
   for (int bits : {8, 4, 3, 2}) {
-    const Simulation simulation{.rtn = {.bits = bits, .group_size = 32}, .skip = {"lm_head"}};
+    const Recipe simulation{.grid = {.bits = bits, .group_size = 32}, .skip = {"lm_head"}};
     const double moved = largest_difference(plain, logits(load(dir_, simulation), ids));
     EXPECT_GT(moved, before) << bits << " bits";
     before = moved;

@@ -8,6 +8,7 @@
 #include "checkpoint/weights.hpp"
 #include "decoder/architecture.hpp"
 #include "decoder/load.hpp"
+#include "quantize/pipeline.hpp"
 #include "support/fixtures.hpp"
 #include "support/recorder.hpp"
 

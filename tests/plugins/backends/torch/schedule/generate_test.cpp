@@ -14,6 +14,7 @@
 #include "decoder/architecture.hpp"
 #include "decoder/head.hpp"
 #include "decoder/load.hpp"
+#include "quantize/pipeline.hpp"
 #include "linear/dense.hpp"
 #include "schedule/score.hpp"
 #include "support/fixtures.hpp"

@@ -10,6 +10,7 @@
 #include "decoder/architecture.hpp"
 #include "decoder/head.hpp"
 #include "decoder/load.hpp"
+#include "quantize/pipeline.hpp"
 #include "linear/dense.hpp"
 #include "support/fixtures.hpp"
 #include "support/recorder.hpp"

@@ -348,6 +348,50 @@ TEST_F(Quantize, ASimulatedModelIsCalibratedOnLoad) {
   EXPECT_TRUE(models().empty());
 }
 
+/// A real model: made twice, in two stores, it scores the same.
+TEST(TorchQuantize, RtnAndGptqScoreTheSameTwice) {
+  const TempFolder folder;
+  const std::string data = std::string(ASSAY_SOURCE_DIR) + "/share/data/";
+  const std::string head = "backend = \"assay/torch\"\npath = \"" + data + "stories260k\"\n";
+  const std::string path =
+      folder
+          .write("study.toml",
+                 "assay = 1\n[model.base]\n" + head + "[model.rtn4]\n" + head +
+                     "quantize = { method = \"rtn\", bits = 4, group_size = 32 }\n[model.gptq3]\n" +
+                     head +
+                     "quantize = { method = \"gptq\", bits = 3, group_size = 32, calibration = "
+                     "\"words\" }\n[calibration.words]\nsamples = 4\nlength = 128\nsources = [{ "
+                     "dataset = \"words\" }]\n[dataset.words]\nuse = \"assay/text\"\npath = \"" +
+                     data +
+                     "ledger/README.md\"\n[dataset.stories]\nuse = \"assay/text\"\npath = \"" +
+                     data +
+                     "ledger/stories_heldout.txt\"\ndocuments = \"separator\"\nseparator = "
+                     "\"<|endoftext|>\"\nstrip = true\nlimit = 5\n[task.stories]\nprotocol = "
+                     "\"perplexity\"\ndataset = \"stories\"\nwindow = 128\nstride = 64\n")
+          .string();
+  const Ran checked = run_assay({"check", path});
+  if (checked.err.find("assay/torch cannot quantize") != std::string::npos) {
+    GTEST_SKIP() << "assay/torch of this build cannot quantize";
+  }
+  ASSERT_EQ(checked.exit_code, 0) << checked.err;
+  Json documents[2];
+  for (const int i : {0, 1}) {
+    const fs::path out = folder.path() / ("out" + std::to_string(i));
+    const fs::path store = folder.path() / ("store" + std::to_string(i));
+    const Ran ran = run_assay({"run", path, "--out", out.string(), "--store", store.string()});
+    ASSERT_EQ(ran.exit_code, 0) << ran.err;
+    documents[i] = run_document(out);
+  }
+  EXPECT_EQ(documents[0].at("records"), documents[1].at("records"));
+  const auto ppl = [&](const char* variant) {
+    const Json* record = record_of(documents[0], variant, "stories", "perplexity");
+    return record == nullptr ? -1 : record->at("value").get<double>();
+  };
+  EXPECT_GT(ppl("base"), 1);
+  EXPECT_NE(ppl("rtn4"), ppl("base"));
+  EXPECT_NE(ppl("gptq3"), ppl("base"));
+}
+
 class QuantizeCommand : public Quantize {
  protected:
   Ran write(const std::string& manifest, const std::string& variant, const std::string& out) {

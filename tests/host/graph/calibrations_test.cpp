@@ -73,10 +73,10 @@ simulate = { method = "gptq", calibration = "mixed" }
 }
 
 TEST_F(Calibrations, SayWhatDoesNotFit) {
-  EXPECT_EQ(mistakes_with(R"([calibration.mixed]
+  const std::string said = mistakes_with(R"([calibration.mixed]
 samples = 128
 length = 512
-sources = [{ dataset = "fac" }, { dataset = "faq" }, { dataset = "faq", template = "{{ question" }]
+sources = [{ dataset = "fac" }, { dataset = "faq" }]
 [calibration.plain]
 samples = 1
 length = 2
@@ -98,16 +98,19 @@ quantize = { calibration = "plain" }
 backend = "acme/rounds"
 path = "tiny"
 simulate = { method = "rtn", calibration = "mixed" }
-)"),
-            R"(run.toml:22:24: there is no [dataset.fac]
-  22 | sources = [{ dataset = "fac" }, { dataset = "faq" }, { dataset = "faq", template = "{{ question" }]
-     |                        ^^^^^
-help: did you mean "faq"?
-run.toml:22:33: calibration.mixed: template reads "text", but dataset faq has no such column (columns: question, answer, category, options)
-  22 | sources = [{ dataset = "fac" }, { dataset = "faq" }, { dataset = "faq", template = "{{ question" }]
-     |                                 ^
-run.toml:22:84: calibration.mixed: template: unexpected end of input, expected end of variable block at 1:12
 )");
+  EXPECT_THAT(said, HasSubstr("22:24: there is no [dataset.fac]\n"));
+  EXPECT_THAT(said, HasSubstr("calibration.mixed: template reads \"text\", but dataset faq has no "
+                              "such column (columns: question, answer, category, options)\n"));
+  EXPECT_THAT(said, HasSubstr("calibration.plain: template = \"question\" reads no column"));
+  EXPECT_THAT(said, HasSubstr("help: write template = \"{{ question }}\"\n"));
+  EXPECT_THAT(said, HasSubstr("there is no [calibration.mixd]\n"));
+  EXPECT_THAT(said, HasSubstr("help: did you mean \"mixed\"?\n"));
+  EXPECT_THAT(said, HasSubstr("acme/presses has no option \"quantize.callibration\"\n"));
+  EXPECT_THAT(said, HasSubstr("help: did you mean \"calibration\"?\n"));
+  EXPECT_THAT(said, HasSubstr("acme/rounds cannot quantize\n"));
+  EXPECT_THAT(said, HasSubstr("calibration.plain: chat of model.e: "));
+  EXPECT_THAT(said, HasSubstr("model.f: acme/rounds makes no use of a calibration\n"));
 }
 
 TEST_F(Calibrations, ATableThatHoldsTheHostsKeyAloneIsEnough) {

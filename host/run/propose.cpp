@@ -95,12 +95,15 @@ Result<Proposal> propose(const Sensitivity& sensitivity,
 
 Json with_upgrades(const LayerBench& bench, const Proposal& proposal) {
   Json options = bench.options();
-  Json overrides = options.value("simulate.overrides", Json::array());
   Json more = Json::array(), kept = Json::array();
   for (const Upgrade& upgrade : proposal.upgrades)
     (upgrade.is_kept ? kept : more).push_back(upgrade.layer);
+  // Of overrides that name a module the first counts, so these stand before the variant's own.
+  Json overrides = Json::array();
   if (!more.empty()) overrides.push_back({{"modules", more}, {"bits", kMoreBits}});
   if (!kept.empty()) overrides.push_back({{"modules", kept}, {"keep", true}});
+  for (const Json& own : options.value("simulate.overrides", Json::array()))
+    overrides.push_back(own);
   if (!overrides.empty()) options["simulate.overrides"] = overrides;
   return options;
 }

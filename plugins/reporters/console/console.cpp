@@ -524,6 +524,13 @@ std::vector<std::string> gap_notes(const json& run) {
   return notes;
 }
 
+std::vector<std::string> warning_notes(const json& run) {
+  std::vector<std::string> notes;
+  for (const json& warning : list_of(run, "warnings"))
+    notes.push_back("warning: " + text_of(warning, "text"));
+  return notes;
+}
+
 std::vector<std::string> failure_notes(const json& run) {
   std::vector<std::string> notes;
   const json& failures = list_of(run, "failures");
@@ -560,8 +567,8 @@ void write_notes(Page& page) {
   std::vector<std::string> notes;
   const std::size_t n_variants = list_of(page.run, "variants").size();
   for (const Note& note : item_notes(page.run)) notes.push_back(sentence_of(note, n_variants));
-  for (const auto& more : {gap_notes(page.run), failure_notes(page.run), variant_notes(page.run),
-                           simulation_notes(page.run)}) {
+  for (const auto& more : {gap_notes(page.run), warning_notes(page.run), failure_notes(page.run),
+                           variant_notes(page.run), simulation_notes(page.run)}) {
     notes.insert(notes.end(), more.begin(), more.end());
   }
   if (notes.empty()) return;

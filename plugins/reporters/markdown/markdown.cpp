@@ -239,12 +239,13 @@ void write_layers(std::string& page, const json& run) {
   for (const json& variant : list_of(run, "variants")) {
     const auto quantization = variant.find("quantization");
     if (quantization == variant.end() || !quantization->is_object()) continue;
-    page += "\n## Layers of " + text_of(variant, "name") + "\n\n";
-    const auto calibration = quantization->find("calibration");
-    page += calibration != quantization->end() && calibration->is_object()
-                ? "Calibrated on " + calibration_text(*calibration) + ".\n"
-                : "Not calibrated.\n";
     const json& layers = list_of(*quantization, "layers");
+    const auto calibration = quantization->find("calibration");
+    const bool is_calibrated = calibration != quantization->end() && calibration->is_object();
+    if (layers.empty() && !is_calibrated) continue;
+    page += "\n## Layers of " + text_of(variant, "name") + "\n\n";
+    page += is_calibrated ? "Calibrated on " + calibration_text(*calibration) + ".\n"
+                          : "Not calibrated.\n";
     if (layers.empty()) continue;
     page +=
         "\nWeight error: |D| / |W| of the change D of the weights W. Output error: tr(D H D^T) / "
@@ -433,6 +434,9 @@ void write_notes(std::string& page, const json& run) {
   for (const json& variant : list_of(run, "variants")) {
     const std::string note = text_of(variant, "note");
     if (!note.empty()) notes += "- " + text_of(variant, "name") + ": " + note + ".\n";
+  }
+  for (const json& warning : list_of(run, "warnings")) {
+    notes += "- Warning: " + text_of(warning, "text") + "\n";
   }
   for (const json& failure : list_of(run, "failures")) {
     notes += "- Failed: " + place_of(failure) + text_of(failure, "text") + "\n";

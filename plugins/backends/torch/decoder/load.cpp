@@ -375,8 +375,11 @@ std::unique_ptr<Linear> ModelReader::assemble(std::int64_t layer, Slot slot,
                                               std::vector<ModuleWeight> weights) {
   const auto modules = state_->modules(layer, slot);
   const Layout layout = state_->names_of(slot).layout;
-  for (std::size_t i = 0; i < modules.size(); ++i)
+  for (std::size_t i = 0; i < modules.size(); ++i) {
+    // Whoever gives the weights has read them, through this reader or another.
+    state_->read_.insert(modules[i].name + ".weight");
     weights[i] = state_->counted(modules[i], std::move(weights[i]), layout);
+  }
   return state_->made(layer, slot, std::move(weights));
 }
 

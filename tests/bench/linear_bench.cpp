@@ -1,7 +1,9 @@
 // How long linear layers take, packed against dense, side by side:
 //
 //   linear_bench layers [ROWS COLUMNS [THREADS]]    one layer under 1 to 1024 tokens
-//   linear_bench model MODEL_DIR [THREADS]          a whole model: one token at a time, and 512
+//   linear_bench model MODEL_DIR [THREADS [KIND...]]    a whole model, made of layers of each kind
+//                                                   (all, or those named): a token at a time, and
+//                                                   512
 //
 // Codes are random; times do not depend on them. Each figure is the best of several rounds in which
 // the layers take turns, so that all meet the same machine. `ratio` is to dense bfloat16. With one
@@ -18,6 +20,7 @@
 #include <cstdio>
 #include <ctime>
 #include <functional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -97,7 +100,7 @@ std::vector<double> best_seconds(const std::vector<std::function<void()>>& works
   for (int round = 0; round < kMostRounds; ++round) {
     for (std::size_t i = 0; i < works.size(); ++i)
       best[i] = std::min(best[i], seconds_of(works[i]));
-    if (round >= 3 && std::chrono::duration<double>(Clock::now() - start).count() > 4) break;
+    if (round >= 1 && std::chrono::duration<double>(Clock::now() - start).count() > 4) break;
   }
   return best;
 }
@@ -154,14 +157,18 @@ void pass(const Decoder& decoder, std::int64_t tokens, std::int64_t past, KvCach
   decoder.head->apply(last, logits, {});
 }
 
-void measure_model(const std::string& model_dir) {
+void measure_model(const std::string& model_dir, std::span<const std::string> names) {
   const DecoderSpec spec = read_spec(model_dir);
   const Weights weights(model_dir);
   std::vector<Decoder> decoders;
   std::vector<KvCache> caches;
   std::vector<std::function<void()>> decodes, scores;
   constexpr std::int64_t kPast = 64, kSteps = 16, kScored = 512;
+  std::vector<Kind> kinds;
   for (const Kind& kind : kKinds) {
+    if (names.empty() || std::ranges::count(names, kind.name) != 0) kinds.push_back(kind);
+  }
+  for (const Kind& kind : kinds) {
     decoders.push_back(decoder_of(spec, weights, kind));
     caches.push_back(make_cache(spec, 1, kPast + kSteps, decoders.back().embedding.options()));
     pass(decoders.back(), kPast, 0, &caches.back());
@@ -175,7 +182,7 @@ void measure_model(const std::string& model_dir) {
   const auto decode_seconds = best_seconds(decodes), score_seconds = best_seconds(scores);
   for (std::size_t i = 0; i < decoders.size(); ++i) {
     std::printf("%-22s %8.1f MB  %7.2f ms a token  ratio %.2f   %8.1f ms for %lld  ratio %.2f\n",
-                kKinds[i].name, static_cast<double>(weight_bytes(decoders[i])) / 1e6,
+                kinds[i].name, static_cast<double>(weight_bytes(decoders[i])) / 1e6,
                 decode_seconds[i] / kSteps * 1e3, decode_seconds[i] / decode_seconds[0],
                 score_seconds[i] * 1e3, static_cast<long long>(kScored),
                 score_seconds[i] / score_seconds[0]);
@@ -194,11 +201,12 @@ int run(const std::vector<std::string>& words) {
   }
   if (words.size() >= 2 && words[0] == "model") {
     at::set_num_threads(static_cast<int>(number(2, at::get_num_threads())));
-    measure_model(words[1]);
+    measure_model(words[1], std::span(words).subspan(std::min<std::size_t>(words.size(), 3)));
     return 0;
   }
-  std::fputs("usage: linear_bench layers [ROWS COLUMNS [THREADS]] | model MODEL_DIR [THREADS]\n",
-             stderr);
+  std::fputs(
+      "usage: linear_bench layers [ROWS COLUMNS [THREADS]] | model MODEL_DIR [THREADS [KIND...]]\n",
+      stderr);
   return 2;
 }
 

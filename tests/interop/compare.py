@@ -4,6 +4,7 @@ Started by tests/interop/run. Without CHECKPOINT it first has assay quantize eve
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -39,8 +40,9 @@ def run(*command):
     """Standard output, or the last lines of what the command said before it failed."""
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     if done.returncode != 0:
-        said = [line for line in done.stderr.strip().splitlines() if line.strip()]
-        raise RuntimeError(said[-1].strip() if said else f"{Path(command[0]).name} exited {done.returncode}")
+        said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        raise RuntimeError(re.sub(r"^[\d:]{8} error ", "", said[-1]) if said else
+                           f"{Path(command[0]).name} exited {done.returncode} and said nothing")
     return done.stdout
 
 

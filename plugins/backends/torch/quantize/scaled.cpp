@@ -46,7 +46,7 @@ QuantizedMatrix int8_quantize(std::span<const float> weights, std::int64_t rows,
     for (std::size_t k = 0; k < width; ++k)
       half[k] = rounded(FloatType::kFloat16, weights[row * width + k]);
     const float top = absmax_of(half);
-    const float steps = 127.0F / scale_or_one(top);
+    const float steps = 1 / scale_or_one(top) * 127.0F;  // two roundings, as the tool has it
     for (std::size_t k = 0; k < width; ++k)
       out.codes[row * width + k] = byte_of(std::nearbyintf(half[k] * steps));
     out.scales.push_back(top);

@@ -122,18 +122,19 @@ TEST_P(QuantizedModel, CountsWhatItsFileTakes) {
   EXPECT_EQ(model.parameters, 656'000U);
 }
 
-// The tool's own pass quantizes activations too. compressed-tensors computes it in float32 with
-// float32 scales, as here: what remains are halves that round the other way. bitsandbytes' pass is
-// float16 everywhere and takes outliers over all windows of a call: 5e-4 is what that may move, and
-// without its outliers perplexity is off by more.
+// The tool's own pass quantizes activations too. FP8 rounds to the same codes but for a few halves.
+// W8A8: each token's largest entry is 127.5 scales, half a step, and goes either way by the last
+// bit of what came before. LLM.int8: the tool's pass is float16, and takes outliers over a whole
+// call. Both move perplexity by 0.0006, less than W8A8 does (0.0015); linear/int8_test has their
+// codes.
 TEST_P(QuantizedModel, QuantizesActivationsAsTheToolDoes) {
   const std::string name = GetParam();
-  const bool is_int8 = name == "bnb-int8";
-  if (!is_int8 && name != "ct-fp8" && name != "ct-w8a8-int8")
+  if (name != "bnb-int8" && name != "ct-fp8" && name != "ct-w8a8-int8")
     GTEST_SKIP() << name << " quantizes weights alone";
   const auto expected = reference_["evaluation"]["tool"]["perplexity"].get<double>();
   for (const bool is_packed : {false, true}) {
-    EXPECT_NEAR(perplexity(load(true, is_packed).decoder) / expected, 1, is_int8 ? 5e-4 : 1e-4)
+    EXPECT_NEAR(perplexity(load(true, is_packed).decoder) / expected, 1,
+                name == "ct-fp8" ? 1e-4 : 1e-3)
         << (is_packed ? "packed" : "materialized");
   }
 }

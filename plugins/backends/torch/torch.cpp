@@ -168,6 +168,8 @@ struct Torch : assay::Backend {
                   .cache_use = &cache_use_},
         dtype_(context_.text("dtype")),
         simulation_(read_simulation(context_)),
+        zero_wrap_(zero_wrap_of(context_)),
+        linear_(linear_settings(context_, {})),
         device_(device_of(context_.resources().device)) {}
 
   void load(const assay_job& job, assay_model_info& model) {
@@ -176,11 +178,12 @@ struct Torch : assay::Backend {
     const std::string dir(assay::view_of(job.model_dir));
     const assay_torch::DecoderSpec spec = assay_torch::read_spec(dir);
     const auto dtype = dtype_of(dtype_, spec.dtype);
-    const auto quantized = assay_torch::QuantizedCheckpoint::open(dir, zero_wrap_of(context_));
-    assay_torch::LoadedModel loaded = assay_torch::load_model(
-        spec, assay_torch::Weights(dir, context_.resources().threads), simulation_,
-        linear_settings(context_, at::TensorOptions(device_).dtype(dtype)),
-        quantized ? &*quantized : nullptr);
+    const auto quantized = assay_torch::QuantizedCheckpoint::open(dir, zero_wrap_);
+    assay_torch::LinearSettings linear = linear_;
+    linear.options = at::TensorOptions(device_).dtype(dtype);
+    assay_torch::LoadedModel loaded =
+        assay_torch::load_model(spec, assay_torch::Weights(dir, context_.resources().threads),
+                                simulation_, linear, quantized ? &*quantized : nullptr);
     if (quantized) context_.log(ASSAY_INFO, "weights are " + quantized->describe());
     model.vocab = static_cast<std::uint32_t>(spec.vocab);
     model.max_context = static_cast<std::uint64_t>(spec.max_context);
@@ -269,6 +272,8 @@ struct Torch : assay::Backend {
   assay_torch::ScheduleSettings schedule_;
   std::string dtype_;
   std::optional<assay_torch::Simulation> simulation_;
+  assay_torch::ZeroWrap zero_wrap_;
+  assay_torch::LinearSettings linear_;  ///< without dtype and device
   at::Device device_;
   std::optional<assay_torch::Decoder> decoder_;
   std::atomic<std::uint64_t> weight_bytes_ = 0;  // 0 before load

@@ -264,6 +264,7 @@ ModuleWeight ModelReader::State::module_weight(const Module& module, Layout layo
 
 /// A module's rows in the decoder's order.
 ModuleWeight ModelReader::State::counted(const Module& module, ModuleWeight weight, Layout layout) {
+  read_.insert(module.name + ".weight");  // by whoever gave it
   parameters_ += static_cast<std::uint64_t>(module.rows * module.columns);
   stored_bits_ += weight.quantized ? weight.quantized->stored_bits
                                    : static_cast<std::uint64_t>(weight.dense.numel()) *

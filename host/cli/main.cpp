@@ -117,7 +117,7 @@ void add_sensitivity(CLI::App& app, Arguments& arguments, Command& command) {
   CLI::App* sensitivity =
       app.add_subcommand("sensitivity", "Rank a variant's layers by what each costs alone");
   add_manifest(*sensitivity, arguments);
-  sensitivity->add_option("variant", request.variant, "A [model.x] with quantize or simulate")
+  sensitivity->add_option("variant", arguments.variant, "A [model.x] with quantize or simulate")
       ->required();
   sensitivity->add_option("--samples", request.samples, "Sequences to measure on")
       ->check(CLI::Range(2, 100000))

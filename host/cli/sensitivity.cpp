@@ -9,6 +9,7 @@
 #include "host/cli/commands.hpp"
 #include "host/log/log.hpp"
 #include "host/manifest/quantity.hpp"
+#include "host/manifest/value.hpp"
 #include "host/run/propose.hpp"
 #include "host/run/run.hpp"
 #include "host/run/sensitivity.hpp"
@@ -128,9 +129,9 @@ std::optional<std::size_t> model_named(const Graph& graph, const std::string& na
     if (graph.models[i].name == name) return i;
     names.push_back(graph.models[i].name);
   }
-  const std::string near = nearest(name, names);
-  log(LogLevel::kError, "the manifest has no [model." + name + "]" +
-                            (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
+  const std::string near = did_you_mean(name, names);
+  log(LogLevel::kError, "there is no [model." + name + "]; " +
+                            (near.empty() ? "the models are " + joined(names) : near));
   return std::nullopt;
 }
 
@@ -155,7 +156,7 @@ int sensitivity_command(const Arguments& arguments) {
   }
   const auto built = build(arguments);
   if (!built) return kExitUsage;
-  const auto model = model_named(built->graph, request.variant);
+  const auto model = model_named(built->graph, arguments.variant);
   if (!model) return kExitUsage;
   SensitivitySettings settings;
   settings.samples = request.samples;

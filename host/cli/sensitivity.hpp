@@ -8,7 +8,6 @@
 namespace assay::host {
 
 struct SensitivityRequest {
-  std::string variant;
   std::uint64_t samples = 32;
   std::string text;           ///< name of a calibration; "": the variant's own
   std::string bytes;          ///< a size; "": none

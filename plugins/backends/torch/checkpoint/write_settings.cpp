@@ -1,6 +1,7 @@
 // quantization_config of a checkpoint that is written.
 #include <algorithm>
 #include <assay/error.hpp>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/layouts/layout.hpp"
@@ -122,8 +123,12 @@ Json skipped_with_head(std::span<const WrittenModule> modules) {
 Json bitsandbytes(std::span<const WrittenModule> modules) {
   const auto kinds = kinds_of(modules, [](const WrittenModule& module) {
     const QuantizedMatrix& form = module.form;
-    if (form.form == Form::kInt8)
-      return Json{{"load_in_8bit", true}, {"llm_int8_threshold", form.activations.threshold}};
+    if (form.form == Form::kInt8) {
+      const float threshold = form.activations.threshold;
+      // The tool says 0 where no entry is an outlier.
+      return Json{{"load_in_8bit", true},
+                  {"llm_int8_threshold", std::isinf(threshold) ? 0 : threshold}};
+    }
     return Json{{"load_in_4bit", true},
                 {"bnb_4bit_quant_type", form.table[0] == -1 ? "nf4" : "fp4"},
                 {"bnb_4bit_use_double_quant", form.nested.has_value()}};

@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "linear/kernels/kernels.hpp"
 #include "linear/linear.hpp"
 #include "quantize/matrix.hpp"
 
@@ -29,9 +30,11 @@ struct LinearSettings {
   bool is_packed = false;     ///< quantized weights stay so; else they become `options` once
   /// Quantized matrices that come with a rule for activations follow it.
   bool quantizes_activations = true;
+  const Kernels* kernels = nullptr;  ///< null: the fastest that the machine has
 };
 
-/// Modules that read the same input, their rows one behind the other.
+/// Modules that read the same input, their rows one behind the other. Modules whose weights or
+/// input are treated in different ways become layers of their own within the one.
 ///
 /// Shapes   bias [rows of all] in the dtype and on the device, or undefined
 std::unique_ptr<Linear> make_linear(std::vector<ModuleWeight> modules, at::Tensor bias,

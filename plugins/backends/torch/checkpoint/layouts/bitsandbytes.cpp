@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/layouts/layout.hpp"
+#include "quantize/table.hpp"
 
 namespace assay_torch {
 namespace {
@@ -207,30 +208,6 @@ QuantizedMatrix Bitsandbytes::read_8_bits(ModuleTensors& tensors, std::int64_t r
 
 bool is_nf4(const QuantizedMatrix& matrix) { return matrix.table[0] == -1; }
 
-/// The 256 values that nested scales are coded with.
-///
-/// Source   bitsandbytes, create_dynamic_map
-std::vector<float> nested_table() {
-  std::vector<float> out = {0, 1};
-  for (int i = 0; i < 7; ++i) {
-    const int parts = 1 << i;
-    const auto edge = [&](int j) {
-      // torch.linspace counts from the nearer end.
-      const float step = (1.0F - 0.1F) / static_cast<float>(parts);
-      return j < (parts + 1) / 2 ? 0.1F + step * static_cast<float>(j)
-                                 : 1.0F - step * static_cast<float>(parts - j);
-    };
-    for (int j = 0; j < parts; ++j) {
-      const float mean = (edge(j) + edge(j + 1)) / 2;
-      const auto value = static_cast<float>(std::pow(10.0, i - 6)) * mean;
-      out.push_back(value);
-      out.push_back(-value);
-    }
-  }
-  std::sort(out.begin(), out.end());
-  return out;
-}
-
 std::vector<StoredTensor> tensors_of_4_bits(const std::string& module,
                                             const QuantizedMatrix& matrix) {
   const std::string weight = module + ".weight", type = is_nf4(matrix) ? "nf4" : "fp4";
@@ -251,7 +228,8 @@ std::vector<StoredTensor> tensors_of_4_bits(const std::string& module,
     out.push_back(stored(weight + ".nested_absmax", "F32",
                          {static_cast<std::int64_t>(matrix.nested->absmax.size())},
                          matrix.nested->absmax));
-    out.push_back(stored(weight + ".nested_quant_map", "F32", {256}, nested_table()));
+    out.push_back(stored(weight + ".nested_quant_map", "F32", {256},
+                         std::vector<float>(dynamic_map().begin(), dynamic_map().end())));
   } else {
     out.push_back(stored(weight + ".absmax", "F32", {blocks}, matrix.scales));
   }

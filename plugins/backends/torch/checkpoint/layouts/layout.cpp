@@ -31,11 +31,17 @@ Claim claim_of_skipped(const std::vector<std::string>& skipped, std::string_view
 
 bool starts_with_match(const Settings& settings, std::string_view key, std::string_view expression,
                        const std::string& module) {
+  // Deep ones would overflow the stack of the compiler, and matching without the flag may take
+  // exponential time.
+  constexpr std::size_t kLongest = 1000;
+  constexpr auto kFlags = std::regex::ECMAScript | std::regex_constants::__polynomial;
   try {
-    const std::regex regex(expression.begin(), expression.end());
+    if (expression.size() > kLongest)
+      throw std::regex_error(std::regex_constants::error_complexity);
+    const std::regex regex(expression.begin(), expression.end(), kFlags);
     return std::regex_search(module, regex, std::regex_constants::match_continuous);
   } catch (const std::regex_error&) {
-    settings.refuse(key, "\"" + std::string(expression) +
+    settings.refuse(key, "\"" + std::string(expression.substr(0, kLongest)) +
                              "\" is not a regular expression that can be used here");
   }
 }

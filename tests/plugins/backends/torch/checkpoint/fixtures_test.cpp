@@ -82,10 +82,13 @@ TEST_P(ToolsCheckpoint, IsWrittenAgainToTheByte) {
     for (const StoredTensor& tensor : tensors) {
       ASSERT_TRUE(weights.holds(tensor.name)) << tensor.name;
       EXPECT_EQ(tensor.dtype, weights.dtype(tensor.name)) << tensor.name;
-      EXPECT_EQ(tensor.shape, weights.shape(tensor.name)) << tensor.name;
       std::vector<std::byte> bytes(weights.bytes(tensor.name));
       weights.read_bytes(tensor.name, 0, bytes);
+      // JSON has spaces here and there.
       const bool is_json = tensor.name.find("quant_state") != std::string::npos;
+      if (!is_json) {
+        EXPECT_EQ(tensor.shape, weights.shape(tensor.name)) << tensor.name;
+      }
       if (tensor.name.ends_with(".qzeros") && layout_of(GetParam()) == FileLayout::kGptq) {
         EXPECT_EQ(tensor.data, std::vector<std::byte>(bytes.size(), std::byte{0x88}));
       } else if (is_json) {

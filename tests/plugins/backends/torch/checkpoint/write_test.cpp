@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -170,6 +171,8 @@ TEST(Written, BitsandbytesComesBack) {
   int8.is_per_127 = true;
   int8.activations = {ActivationRule::Kind::kInt8Outliers, 5, 1, 0};
   expect_written(FileLayout::kBitsandbytes, {{kBlock + "a_proj", int8}, {"lm_head", std::nullopt}});
+  int8.activations.threshold = std::numeric_limits<float>::infinity();
+  expect_written(FileLayout::kBitsandbytes, {{kBlock + "a_proj", int8}});
 }
 
 TEST(Written, CompressedTensorsOfSeveralFormatsComesBack) {

@@ -239,7 +239,7 @@ struct Torch : assay::Backend {
     const auto calibration = is_simulated ? calibration_of(job) : std::nullopt;
     assay_torch::LoadedModel loaded = assay_torch::load_model(
         spec, assay_torch::Weights(dir, context_.resources().threads),
-        is_simulated ? recipe_ : std::nullopt, settings, quantized ? &*quantized : nullptr,
+        is_simulated ? recipe_ : std::nullopt, linear, quantized ? &*quantized : nullptr,
         calibration ? &*calibration : nullptr, schedule_.pass_tokens, listener(job));
     if (quantized) context_.log(ASSAY_INFO, "weights are " + quantized->describe());
     model.vocab = static_cast<std::uint32_t>(spec.vocab);
@@ -375,8 +375,6 @@ struct Torch : assay::Backend {
   std::string dtype_;
   std::optional<assay_torch::Recipe> recipe_;
   at::Device device_;
-  assay_torch::ZeroWrap zero_wrap_;
-  assay_torch::LinearSettings settings_;  // but for the dtype, which config.json may say
   std::optional<assay_torch::Decoder> decoder_;
   std::atomic<std::uint64_t> weight_bytes_ = 0;  // 0 before load
   std::atomic<std::int64_t> cache_token_bytes_ = 0;

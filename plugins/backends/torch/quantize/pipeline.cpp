@@ -540,6 +540,7 @@ LoadedModel load_model(const DecoderSpec& spec, const Weights& weights,
   if (recipe) pipeline.emplace(spec, weights, *recipe, settings, listener);
   model.decoder = reader.ends();
   if (pipeline && calibration != nullptr) pipeline->enter(model.decoder, *calibration, pass_tokens);
+  if (!pipeline && !spec.is_tied) model.decoder.head = reader.linear(0, Slot::kHead);
   for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
     if (!pipeline) {
       model.decoder.blocks.push_back(reader.block(layer));
@@ -549,9 +550,8 @@ LoadedModel load_model(const DecoderSpec& spec, const Weights& weights,
         Pipeline::assemble(reader, spec, layer, pipeline->quantize(model.decoder, layer)));
     pipeline->pass(model.decoder, layer, model.decoder.blocks.back());
   }
-  if (!spec.is_tied) {
-    auto head = pipeline ? pipeline->quantize_head(model.decoder) : std::nullopt;
-    if (head) {
+  if (pipeline && !spec.is_tied) {
+    if (auto head = pipeline->quantize_head(model.decoder)) {
       std::vector<ModuleWeight> only;
       only.push_back(std::move(head->weight));
       model.decoder.head = reader.assemble(0, Slot::kHead, std::move(only));

@@ -72,7 +72,7 @@ std::array<float, 256> make_dynamic_map() {
   for (int exponent = 0; exponent < 7; ++exponent) {
     const auto power = static_cast<float>(std::pow(10.0, exponent - 6));
     const int items = 1 << exponent;
-    const float step = 0.9F / static_cast<float>(items);
+    const float step = (1.0F - 0.1F) / static_cast<float>(items);
     // torch.linspace counts from the nearer end, and fuses.
     const auto bound = [&](int i) {
       return i < (items + 1) / 2 ? std::fma(step, static_cast<float>(i), 0.1F)

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <assay/error.hpp>
-#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 

@@ -222,9 +222,9 @@ struct Torch : assay::Backend {
                   .cache_use = &cache_use_},
         dtype_(context_.text("dtype")),
         recipe_(read_recipe(context_)),
-        device_(device_of(context_.resources().device)),
         zero_wrap_(zero_wrap_of(context_)),
-        settings_(linear_settings(context_, at::TensorOptions(device_))) {}
+        linear_(linear_settings(context_, {})),
+        device_(device_of(context_.resources().device)) {}
 
   void load(const assay_job& job, assay_model_info& model) {
     const c10::InferenceMode guard;
@@ -232,8 +232,8 @@ struct Torch : assay::Backend {
     const std::string dir(assay::view_of(job.model_dir));
     const assay_torch::DecoderSpec spec = assay_torch::read_spec(dir);
     const auto dtype = dtype_of(dtype_, spec.dtype);
-    assay_torch::LinearSettings settings = settings_;
-    settings.options = settings.options.dtype(dtype);
+    assay_torch::LinearSettings linear = linear_;
+    linear.options = at::TensorOptions(device_).dtype(dtype);
     const auto quantized = assay_torch::QuantizedCheckpoint::open(dir, zero_wrap_);
     const bool is_simulated = recipe_ && recipe_->table == "simulate";
     const auto calibration = is_simulated ? calibration_of(job) : std::nullopt;
@@ -374,6 +374,8 @@ struct Torch : assay::Backend {
   assay_torch::ScheduleSettings schedule_;
   std::string dtype_;
   std::optional<assay_torch::Recipe> recipe_;
+  assay_torch::ZeroWrap zero_wrap_;
+  assay_torch::LinearSettings linear_;  ///< without dtype and device
   at::Device device_;
   std::optional<assay_torch::Decoder> decoder_;
   std::atomic<std::uint64_t> weight_bytes_ = 0;  // 0 before load

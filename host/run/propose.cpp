@@ -130,8 +130,8 @@ std::string manifest_text(const LayerBench& bench, const Proposal& proposal,
   const auto add = [&recipe](const std::string& key, const std::string& value) {
     recipe += (recipe.empty() ? "" : ", ") + key + " = " + value;
   };
-  for (const auto& [key, value] :
-       without_secrets(backend, with_upgrades(bench, proposal)).items()) {
+  const Json options = without_secrets(backend, with_upgrades(bench, proposal));
+  for (const auto& [key, value] : options.items()) {
     if (key.starts_with(kQuantize)) continue;
     if (key.starts_with(kSimulate)) {
       add(key.substr(kSimulate.size()), toml_of(value));

@@ -31,14 +31,29 @@ std::optional<std::uint64_t> resident_bytes() {
 
 void create_with_defaults(Probe& probe) { const Made made(probe); }
 
+/// A table of the manifest that may be left out, and with it what it requires.
+bool goes_with_its_table(const Probe& probe, const check::Options& others,
+                         std::string_view option) {
+  for (const std::string_view table : {"quantize.", "simulate."}) {
+    if (!option.starts_with(table)) continue;
+    for (std::uint64_t i = 0; i < probe.component().n_options; ++i) {
+      const std::string_view other = probe.component().options[i]->name;
+      if (other.starts_with(table) && others.has(std::string(other))) return false;
+    }
+    return true;
+  }
+  return false;
+}
+
 void required_options_are_required(Probe& probe) {
   int n_required = 0;
   for (std::uint64_t i = 0; i < probe.component().n_options; ++i) {
     const assay_option& option = *probe.component().options[i];
     check::Options options = probe.options();
     if ((option.flags & ASSAY_OPT_REQUIRED) == 0 || !options.has(option.name)) continue;
-    ++n_required;
     options.erase(option.name);
+    if (goes_with_its_table(probe, options, option.name)) continue;
+    ++n_required;
     const Creation creation = try_create(probe, options);
     const std::string what = "create without " + quoted(option.name) + " answered " +
                              said(creation.status, creation.error);

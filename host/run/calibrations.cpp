@@ -44,8 +44,9 @@ Json overlap_json(const TaskSpec& task, const TaskOverlap& overlap) {
           {"examples", std::move(examples)}};
 }
 
-/// Sequences of which nothing is wanted but that the model reads them.
-std::vector<ScoreRequest> requests_of(std::vector<CalibrationSample> samples) {
+}  // namespace
+
+std::vector<ScoreRequest> calibration_requests(std::vector<CalibrationSample> samples) {
   std::vector<ScoreRequest> requests;
   requests.reserve(samples.size());
   for (CalibrationSample& sample : samples) {
@@ -58,7 +59,12 @@ std::vector<ScoreRequest> requests_of(std::vector<CalibrationSample> samples) {
   return requests;
 }
 
-}  // namespace
+Result<std::optional<ChatTemplate>> chat_of(const CalibrationSpec& spec, const ModelSpec& model) {
+  if (!spec.is_chat) return std::optional<ChatTemplate>();
+  auto opened = ChatTemplate::open(model.path);
+  if (!opened) return std::move(opened).error();
+  return std::optional<ChatTemplate>(std::move(*opened));
+}
 
 void Calibrations::prepare(const std::vector<std::size_t>& models) {
   for (const std::size_t model : models) {
@@ -79,12 +85,9 @@ Result<std::size_t> Calibrations::make(std::size_t model) {
   const CalibrationSpec& spec = graph_.calibrations[index];
   const auto tokenizer = Tokenizer::open(graph_.models[model].path);
   if (!tokenizer) return tokenizer.error();
-  std::optional<ChatTemplate> chat;
-  if (spec.is_chat) {
-    auto opened = ChatTemplate::open(graph_.models[model].path);
-    if (!opened) return std::move(opened).error();
-    chat = std::move(*opened);
-  }
+  const auto opened = chat_of(spec, graph_.models[model]);
+  if (!opened) return opened.error();
+  const std::optional<ChatTemplate>& chat = *opened;
   const std::string chat_fingerprint = chat ? chat->fingerprint() : "";
   for (std::size_t i = 0; i < made_.size(); ++i) {
     if (made_[i].spec != index || made_[i].tokenizer_fingerprint != tokenizer->fingerprint() ||
@@ -94,7 +97,8 @@ Result<std::size_t> Calibrations::make(std::size_t model) {
     made_[i].models.push_back(model);
     return i;
   }
-  auto calibration = make(spec, *tokenizer, chat ? &*chat : nullptr);
+  auto calibration =
+      drawn(graph_, sources_, spec, spec.samples, *tokenizer, chat ? &*chat : nullptr, cancelled_);
   if (!calibration) return std::move(calibration).error();
   MadeCalibration made;
   made.spec = index;
@@ -104,7 +108,7 @@ Result<std::size_t> Calibrations::make(std::size_t model) {
   made.digest = calibration->digest;
   made.sources = std::move(calibration->sources);
   made.tokens = calibration->tokens;
-  made.requests = requests_of(std::move(calibration->samples));
+  made.requests = calibration_requests(std::move(calibration->samples));
   if (auto looked = look_into_tasks(spec, calibration->grams, *tokenizer, made); !looked) {
     return std::move(looked).error();
   }
@@ -112,24 +116,25 @@ Result<std::size_t> Calibrations::make(std::size_t model) {
   return made_.size() - 1;
 }
 
-Result<Calibration> Calibrations::make(const CalibrationSpec& spec, const Tokenizer& tokenizer,
-                                       const ChatTemplate* chat) {
+Result<Calibration> drawn(const Graph& graph, Sources& sources, const CalibrationSpec& spec,
+                          std::uint64_t samples, const Tokenizer& tokenizer,
+                          const ChatTemplate* chat, const std::atomic<bool>& cancelled) {
   std::vector<CalibrationText> texts;
   for (const CalibrationSpec::Source& source : spec.sources) {
-    auto records = sources_.records(source.dataset);
+    auto records = sources.records(source.dataset);
     if (!records) return std::move(records).error();
     // Reading is the one part of the work that goes step by step.
     auto read = [&, inner = records->read](std::uint64_t nth) -> Result<Json> {
-      if (cancelled_) return Failure{ASSAY_CANCELLED, "interrupted while making " + spec.name};
+      if (cancelled) return Failure{ASSAY_CANCELLED, "interrupted while making " + spec.name};
       return inner(nth);
     };
-    texts.push_back({graph_.datasets[source.dataset].name,
+    texts.push_back({graph.datasets[source.dataset].name,
                      {records->size, std::move(read)},
                      source.share,
                      source.text});
   }
   auto made = make_calibration(
-      std::move(texts), {spec.samples, spec.length, spec.seed, spec.is_shuffled}, tokenizer, chat);
+      std::move(texts), {samples, spec.length, spec.seed, spec.is_shuffled}, tokenizer, chat);
   if (!made && made.error().code != ASSAY_CANCELLED) {
     Failure failure = std::move(made).error();
     failure.text = "calibration." + spec.name + ": " + failure.text;

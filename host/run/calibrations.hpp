@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -60,8 +61,6 @@ class Calibrations {
 
  private:
   Result<std::size_t> make(std::size_t model);
-  Result<Calibration> make(const CalibrationSpec& spec, const Tokenizer& tokenizer,
-                           const ChatTemplate* chat);
   Result<void> look_into_tasks(const CalibrationSpec& spec, const WordGrams& grams,
                                const Tokenizer& tokenizer, MadeCalibration& made);
 
@@ -72,6 +71,19 @@ class Calibrations {
   std::vector<MadeCalibration> made_;
   std::map<std::size_t, Result<std::size_t>> of_models_;  // an index into made_
 };
+
+/// Draws `samples` of a calibration's own settings for a model directory's tokenizer.
+///
+/// Fails    what make_calibration() and the sources fail with; ASSAY_CANCELLED
+Result<Calibration> drawn(const Graph& graph, Sources& sources, const CalibrationSpec& spec,
+                          std::uint64_t samples, const Tokenizer& tokenizer,
+                          const ChatTemplate* chat, const std::atomic<bool>& cancelled);
+
+/// The chat template of a model directory where the calibration chats.
+Result<std::optional<ChatTemplate>> chat_of(const CalibrationSpec& spec, const ModelSpec& model);
+
+/// Sequences of which nothing is wanted but that the model reads them.
+std::vector<ScoreRequest> calibration_requests(std::vector<CalibrationSample> samples);
 
 /// What a run document says of the calibration of one variant, or null.
 Json calibration_json(const Graph& graph, const MadeCalibration* made);

@@ -8,8 +8,8 @@
 #include <span>
 #include <utility>
 
-#include "host/core/hash.hpp"
 #include "host/graph/options.hpp"
+#include "host/run/calibrations.hpp"
 
 namespace assay::host {
 namespace {
@@ -82,12 +82,6 @@ bool is_spread(std::uint64_t i, std::uint64_t taken, std::uint64_t n) {
   return (i + 1) * taken / n > i * taken / n;
 }
 
-std::vector<ScoreRequest> requests_of(const std::vector<std::vector<std::int32_t>>& sequences) {
-  std::vector<ScoreRequest> requests;
-  for (const auto& tokens : sequences) requests.push_back({requests.size() + 1, tokens, 1});
-  return requests;
-}
-
 }  // namespace
 
 DeltaNll delta_nll(const std::vector<double>& nll, const std::vector<double>& baseline,
@@ -132,55 +126,33 @@ struct LayerBench::State {
     return settings.cancelled == nullptr ? never : *settings.cancelled;
   }
   Result<void> draw();
-  Result<Calibration> drawn(std::uint64_t samples);
 };
-
-Result<Calibration> LayerBench::State::drawn(std::uint64_t samples) {
-  const CalibrationSpec& spec = graph.calibrations[text];
-  ModelSpec stored = model;
-  stored.backend.options = as_stored(model.backend.options);
-  stored.is_quantized = stored.is_simulated = false;
-  auto session = open_session(stored, graph.seed, cancelled());
-  if (!session) return std::move(session).error();
-  auto tokenizer = (*session)->tokenizer();
-  if (!tokenizer) return std::move(tokenizer).error();
-  const ChatTemplate* chat = nullptr;
-  if (spec.is_chat) {
-    auto found = (*session)->chat_template();
-    if (!found) return std::move(found).error();
-    chat = *found;
-  }
-  Sources sources(graph, fs::temp_directory_path(), settings.progress, cancelled());
-  std::vector<CalibrationText> texts;
-  for (const CalibrationSpec::Source& source : spec.sources) {
-    auto records = sources.records(source.dataset);
-    if (!records) return std::move(records).error();
-    texts.push_back(
-        {graph.datasets[source.dataset].name, std::move(*records), source.share, source.text});
-  }
-  const CalibrationSettings wanted{samples, spec.length, spec.seed, spec.is_shuffled};
-  return make_calibration(std::move(texts), wanted, **tokenizer, chat);
-}
 
 Result<void> LayerBench::State::draw() {
   const std::uint64_t held_out = settings.samples + settings.verify;
-  const std::uint64_t n = graph.calibrations[text].samples + held_out;
-  auto all = drawn(n);
+  const CalibrationSpec& spec = graph.calibrations[text];
+  const std::uint64_t n = spec.samples + held_out;
+  const auto tokenizer = Tokenizer::open(model.path);
+  if (!tokenizer) return tokenizer.error();
+  const auto chat = chat_of(spec, model);
+  if (!chat) return chat.error();
+  Sources sources(graph, fs::temp_directory_path(), settings.progress, cancelled());
+  auto all = drawn(graph, sources, spec, n, *tokenizer, *chat ? &**chat : nullptr, cancelled());
   if (!all) return std::move(all).error();
-  std::vector<std::vector<std::int32_t>> calibrates, measures, verifies;
+  std::vector<CalibrationSample> calibrates, measures, verifies;
   std::uint64_t n_held_out = 0;
   for (std::uint64_t i = 0; i < n; ++i) {
-    auto& tokens = all->samples[i].tokens;
+    CalibrationSample& sample = all->samples[i];
     if (!is_spread(i, held_out, n)) {
-      calibrates.push_back(std::move(tokens));
+      calibrates.push_back(std::move(sample));
       continue;
     }
     const bool is_for_verify = is_spread(n_held_out++, settings.verify, held_out);
-    (is_for_verify ? verifies : measures).push_back(std::move(tokens));
+    (is_for_verify ? verifies : measures).push_back(std::move(sample));
   }
-  if (model.calibration) calibration = requests_of(calibrates);
-  to_measure = requests_of(measures);
-  to_verify = requests_of(verifies);
+  if (model.calibration) calibration = calibration_requests(std::move(calibrates));
+  to_measure = calibration_requests(std::move(measures));
+  to_verify = calibration_requests(std::move(verifies));
   return {};
 }
 
